@@ -1,0 +1,1 @@
+"""Values and rules of face comparison: standard library and NumPy only."""

@@ -1,0 +1,59 @@
+"""Seams between use cases and the machinery behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinface.core.types import Analysis, Detection, Image
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    @property
+    def name(self) -> str:
+        """Short name for reports."""
+        ...
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Faces of an RGB uint8 picture (H, W, 3), best score first, in its pixels."""
+        ...
+
+
+class Encoder(Protocol):
+    """Turns aligned crops into unit templates."""
+
+    @property
+    def name(self) -> str:
+        """Short name for reports."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Identity of contract and weights; see `EncoderContract.identity`."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of a template."""
+        ...
+
+    def encode(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        """Templates of N crops (S, S, 3) RGB uint8: float32 (N, D), unit length."""
+        ...
+
+
+class Analyzer(Protocol):
+    """Turns a picture of any accepted kind into faces with templates."""
+
+    def analyze(self, source: object) -> Analysis:
+        """Decodes, detects, aligns, judges and encodes.
+
+        Raises:
+            ImageError: the picture cannot be read.
+        """
+        ...

@@ -1,0 +1,97 @@
+"""Puts a face's five landmarks where the encoder expects them: the aligned crop."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from twinface.core.geometry import Floats, invert, similarity_transform, transform
+from twinface.core.types import Image, Landmarks
+from twinface.errors import PoorQuality
+
+LEAST_SCALE = 1e-6
+"""Crop pixels per picture pixel below which landmarks are no face: it would be a million pixels wide."""
+
+Matrix = NDArray[np.float64]
+
+
+def align(image: Image, landmarks: Landmarks, points: Floats, size: int) -> Image:
+    """Cuts out a face, turned, scaled and shifted so that its landmarks fall on the given points.
+
+    The transform is the similarity that fits best by least squares. Of a face larger than the crop, every picture
+    pixel counts: whole blocks of pixels are averaged first, then the crop is made at twice its size and halved.
+    Bilinear sampling alone would pick few of the pixels and keep their noise (on LFW pictures enlarged eightfold,
+    with noise of 30 grey levels, templates move by 0.20 so, by 0.045 with averaging).
+
+    What lies beyond the picture's edge is black, as in the crops the shipped encoder learnt from: nothing is known
+    there, and repeating or mirroring the edge brings the template no nearer to that of the whole face.
+
+    Args:
+        image: RGB uint8, shape (H, W, 3).
+        landmarks: of the face, in its pixels.
+        points: shape (5, 2), where they are to lie in the crop, pixels.
+        size: width and height of the crop, pixels.
+
+    Returns:
+        RGB uint8, shape (size, size, 3).
+
+    Raises:
+        PoorQuality: the landmarks coincide or contradict the points, or the face lies outside the picture.
+    """
+    try:
+        matrix = similarity_transform(landmarks.points, points)
+    except ValueError as error:
+        raise _degenerate() from error
+    if not _scale(matrix) >= LEAST_SCALE:
+        raise _degenerate()
+    image, matrix = _surroundings(image, matrix, size)
+    image, matrix = _shrunk(image, matrix, int(1 / _scale(matrix)))
+    if _scale(matrix) >= 1:
+        return _warp(image, matrix, size)
+    doubled = _warp(image, 2 * matrix + [[0, 0, 0.5], [0, 0, 0.5]], 2 * size)
+    return np.asarray(cv2.resize(doubled, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _degenerate() -> PoorQuality:
+    return PoorQuality(
+        "the five landmarks coincide or contradict one another, so the face cannot be aligned; use another picture",
+        "degenerate landmarks",
+    )
+
+
+def _scale(matrix: Matrix) -> float:
+    """Crop pixels per picture pixel of a similarity transform."""
+    return float(np.hypot(matrix[0, 0], matrix[1, 0]))
+
+
+def _surroundings(image: Image, matrix: Matrix, size: int) -> tuple[Image, Matrix]:
+    """The upright part of the picture that the crop draws on, and the transform from there."""
+    corners = transform(np.array([[0, 0], [size, 0], [0, size], [size, size]]), invert(matrix))
+    margin = 2 + 2 / _scale(matrix)
+    height, width = image.shape[:2]
+    left, top = np.clip(np.floor(corners.min(axis=0) - margin), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0) + margin), 0, (width, height)).astype(int)
+    if left >= right or top >= bottom:
+        raise PoorQuality("the face lies outside the picture; use a picture that shows it", "outside the picture")
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ (left, top)
+    return np.ascontiguousarray(image[top:bottom, left:right]), moved
+
+
+def _shrunk(image: Image, matrix: Matrix, factor: int) -> tuple[Image, Matrix]:
+    """The picture with blocks of factor x factor pixels averaged, and the transform from there."""
+    if factor <= 1:
+        return image, matrix
+    height, width = image.shape[:2]
+    columns, rows = max(1, round(width / factor)), max(1, round(height / factor))
+    small = np.asarray(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+    across, down = width / columns, height / rows
+    # pixel centres: a small pixel's centre x is the picture's across * x + (across - 1) / 2
+    grown = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
+    return small, matrix @ grown
+
+
+def _warp(image: Image, matrix: Matrix, size: int) -> Image:
+    warped = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(warped, np.uint8)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,10 +22,11 @@ from PIL import Image as Pictures
 
 import twinface
 from twinface.core.contract import EncoderContract, parse_contract
-from twinface.core.geometry import similarity_transform
 from twinface.core.types import Box, Detection, Image, Landmarks, Quality
 from twinface.datasets.lfw import picture, read_pairs
-from twinface.vision.detector import OnnxDetector, parse_detector, user_contract
+from twinface.vision.alignment import align
+from twinface.vision.detector import OnnxDetector
+from twinface.vision.foreign import parse_detector, user_contract
 from twinface.vision.quality import assess
 from twinface.vision.session import Session, SessionOptions
 
@@ -41,7 +43,7 @@ class Sample:
     box: Box
 
 
-def pixels(values: NDArray[np.float64]) -> Image:
+def pixels(values: NDArray[Any]) -> Image:
     return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
@@ -50,8 +52,9 @@ def lit(sample: Sample, gain: float, offset: float = 0.0) -> Sample:
 
 
 def blurred(sample: Sample, sigma: float, noise: float = 0.0) -> Sample:
-    soft = cv2.GaussianBlur(sample.crop, (0, 0), sigma) + NOISE.normal(0, noise, sample.crop.shape)
-    return Sample(sample.landmarks, pixels(soft), sample.shape, sample.box)
+    soft = cv2.GaussianBlur(sample.crop, (0, 0), sigma) if sigma else sample.crop
+    grain = NOISE.normal(0, noise, sample.crop.shape) if noise else 0.0
+    return Sample(sample.landmarks, pixels(soft + grain), sample.shape, sample.box)
 
 
 def shrunk(sample: Sample, eyes: float) -> Sample:
@@ -72,7 +75,7 @@ def halved(sample: Sample) -> Sample:
 
 SPOILT: dict[str, Callable[[Sample], Sample]] = {
     "as they are": lambda sample: sample,
-    "noise 10": lambda sample: blurred(sample, 0.01, 10),
+    "noise 10": lambda sample: blurred(sample, 0, 10),
     "gain 0.3": lambda sample: lit(sample, 0.3),
     "blur 2 px": lambda sample: blurred(sample, 2),
     "blur 3 px": lambda sample: blurred(sample, 3),
@@ -104,7 +107,6 @@ def largest_face(found: list[Detection], _: Image) -> Detection:
 def samples(
     paths: Iterable[Path], detector: OnnxDetector, contract: EncoderContract, choose: Callable[..., Detection]
 ) -> Iterator[Sample]:
-    target = np.array(contract.points)
     for path in paths:
         with Pictures.open(path) as opened:
             image = np.asarray(opened.convert("RGB"), np.uint8)
@@ -114,8 +116,7 @@ def samples(
             continue
         face = choose(found, image)
         assert face.landmarks is not None
-        matrix = similarity_transform(face.landmarks.points, target)
-        crop = np.asarray(cv2.warpAffine(image, matrix, (contract.size, contract.size)), np.uint8)
+        crop = align(image, face.landmarks, contract.points, contract.size)
         yield Sample(face.landmarks, crop, (image.shape[0], image.shape[1]), face.box)
 
 

@@ -1,54 +1,22 @@
-"""Recipe of the shipped detector: python recipes/detector.py --lfw DIR --lists DIR --pool DIR --teacher yunet_n.onnx.
+"""Recipe of the shipped detector.
+
+python recipes/detector.py --lfw DIR --lists DIR --pool DIR --teacher yunet_n.onnx
 
 Pictures: LFW people who occur neither in View 2's pairs nor in DevTest's, and nine tenths of the pool
-(the rest, chosen by the digest of the file's name, is kept for `benchmarks/detector.py`).
+(the rest is kept for `benchmarks/detector.py`). Then run `landmarks.py` and `export_detector.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 from pathlib import Path
 
-import cv2
-import numpy as np
-import onnxruntime
+from twinface.training.distillation import DistillationRecipe, SceneStream, distil
+from twinface.training.pictures import read, training_pictures
+from twinface.training.teacher import open_teacher
 
-from twinface.datasets import lfw
-from twinface.training.distillation import DistillationRecipe, SceneStream, Teacher, distil
-from twinface.training.scenes import Picture
-
-
-def held_out(path: Path) -> bool:
-    """Whether a pool picture is kept from training: one in ten, by its name."""
-    return hashlib.sha256(path.name.encode()).digest()[0] % 10 == 0
-
-
-def read(paths: list[Path]) -> list[Picture]:
-    return [np.ascontiguousarray(cv2.imread(str(path))[..., ::-1]) for path in paths]
-
-
-def training_pictures(root: Path, lists: Path, pool: Path) -> list[list[Path]]:
-    """CelebA, UTKFace and LFW paths that may be trained on."""
-    reserved = lfw.people_in(lfw.read_pairs(lists / "pairs.txt"))
-    reserved |= lfw.people_in(lfw.read_pairs(lists / "pairsDevTest.txt"))
-    people = lfw.pictures(root)
-    allowed = [path for name, paths in people.items() if name not in reserved for path in paths]
-    kept = [path for path in sorted(pool.glob("celeba/*/*.webp")) if not held_out(path)]
-    tight = [path for path in sorted(pool.glob("utkface/*.webp")) if not held_out(path)]
-    return [kept, tight, allowed]
-
-
-def open_teacher(path: Path) -> Teacher:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-
-    def run(batch: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(names, session.run(None, {"input": batch}), strict=True))
-
-    return run
+SHARES = (0.45, 0.25, 0.3)
+"""How often a scene draws from the pool's photos, its tight faces, LFW."""
 
 
 def main() -> None:
@@ -65,9 +33,13 @@ def main() -> None:
     sources = [read(paths) for paths in training_pictures(options.lfw, options.lists, options.pool)]
     print("pictures:", [len(source) for source in sources], flush=True)
     recipe = DistillationRecipe(steps=options.steps)
-    stream = SceneStream(sources, (0.45, 0.25, 0.3), lambda: open_teacher(options.teacher), recipe)
+    stream = SceneStream(sources, SHARES, lambda: open_teacher(options.teacher), recipe)
     distil(
-        stream, recipe, options.out, threads=options.threads, resume=options.resume,
+        stream,
+        recipe,
+        options.out,
+        threads=options.threads,
+        resume=options.resume,
         report=lambda line: print(line, flush=True),
     )
 

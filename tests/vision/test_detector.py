@@ -1,4 +1,4 @@
-"""Letterbox, suppression, the detector port on real, tiny ONNX networks, and YuNet against OpenCV's own reading of it."""
+"""Letterbox, suppression, the port on real, tiny ONNX networks, and YuNet against OpenCV's own reading of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, helper, numpy_helper
@@ -76,18 +76,21 @@ sides = st.integers(1, 5000)
 coordinates = arrays(np.float32, (4, 2), elements=st.floats(-1000, 6000, width=32))
 
 
+@settings(deadline=None)
 @given(sides, sides, st.integers(32, 2000), coordinates)
 def test_free_letterbox_and_back_is_the_same_place(width: int, height: int, longest: int, points: np.ndarray) -> None:
     letterbox = Letterbox.free(width, height, longest)
     np.testing.assert_allclose(letterbox.to_picture(letterbox.to_input(points)), points, rtol=1e-5, atol=1e-3)
 
 
+@settings(deadline=None)
 @given(sides, sides, coordinates)
 def test_fixed_letterbox_and_back_is_the_same_place(width: int, height: int, points: np.ndarray) -> None:
     letterbox = Letterbox.fixed(width, height, (640, 480))
     np.testing.assert_allclose(letterbox.to_picture(letterbox.to_input(points)), points, rtol=1e-5, atol=1e-3)
 
 
+@settings(deadline=None)
 @given(sides, sides, st.integers(32, 2000))
 def test_free_letterbox_shrinks_only_above_the_longest_side(width: int, height: int, longest: int) -> None:
     letterbox = Letterbox.free(width, height, longest)
@@ -101,6 +104,7 @@ def test_free_letterbox_shrinks_only_above_the_longest_side(width: int, height: 
         assert 0 <= outer - inner < 32
 
 
+@settings(deadline=None)
 @given(sides, sides)
 def test_fixed_letterbox_fills_one_side(width: int, height: int) -> None:
     letterbox = Letterbox.fixed(width, height, (640, 480))
@@ -110,6 +114,7 @@ def test_fixed_letterbox_fills_one_side(width: int, height: int) -> None:
     assert letterbox.inner[1] <= 480
 
 
+@settings(deadline=None)
 @given(sides, sides)
 def test_the_corner_of_the_picture_is_the_corner_of_its_resized_form(width: int, height: int) -> None:
     letterbox = Letterbox.free(width, height, 320)
@@ -127,9 +132,9 @@ def test_the_picture_is_painted_at_the_top_left() -> None:
 
 
 def test_shrinking_averages_pixels() -> None:
-    stripes = blank(640, 640)
-    stripes[:, ::2] = 200
-    assert (Letterbox.free(640, 640, 320).paint(stripes, 0) == 100).all()
+    stripes = blank(1280, 1280)
+    stripes[:, ::4] = stripes[:, 3::4] = 200
+    assert (Letterbox.free(1280, 1280, 320).paint(stripes, 0) == 100).all()
 
 
 corner_pairs = arrays(np.float64, st.tuples(st.integers(0, 25), st.just(4)), elements=st.integers(0, 40).map(float))
@@ -141,6 +146,7 @@ def sorted_corners(raw: np.ndarray) -> np.ndarray:
     return np.hstack([low, high + 1])
 
 
+@settings(deadline=None)
 @given(corner_pairs, overlaps, st.integers(0, 1000))
 def test_suppression_laws(raw: np.ndarray, overlap: float, seed: int) -> None:
     boxes = sorted_corners(raw)
@@ -210,12 +216,11 @@ def test_boxes_may_reach_beyond_the_picture_but_not_lie_outside_or_be_empty(tmp_
     assert boxes_of(detector, blank(100, 100)) == [(-10, -20, 30, 40), (60, 60, 110, 130)]
 
 
-def test_so_many_candidates_that_only_the_best_are_considered(tmp_path: Path) -> None:
-    # given 6000 candidates in two places, the better place last
-    rows = np.tile([10.0, 10, 50, 50, 0.6, 0], (6000, 1))
-    rows[-4000:] = [60, 60, 90, 90, 0.8, 0]
-    detector = OnnxDetector(CONTRACT, reporting(tmp_path, rows.tolist()))
-    assert boxes_of(detector, blank(100, 100)) == [(60, 60, 90, 90), (10, 10, 50, 50)]
+def test_of_very_many_candidates_only_the_best_are_considered(tmp_path: Path) -> None:
+    # given 5000 candidates in one place and, ahead of them, a lesser one in another
+    rows = [[10.0, 10, 50, 50, 0.6, 0], *[[60.0, 60, 90, 90, 0.8, 0]] * 5000]
+    detector = OnnxDetector(CONTRACT, reporting(tmp_path, rows))
+    assert boxes_of(detector, blank(100, 100)) == [(60, 60, 90, 90)]
 
 
 @pytest.mark.parametrize(
@@ -256,7 +261,7 @@ def test_the_network_sees_what_the_contract_says(
 def test_boxes_and_landmarks_that_are_not_finite_are_refused(tmp_path: Path, place: int, value: float) -> None:
     row = [10, 20, 40, 60, 0.9, 0, *POINTS]
     row[place] = value
-    with pytest.raises(ContractMismatch, match="tiny: .*not finite"):
+    with pytest.raises(ContractMismatch, match=r"tiny: .*not finite"):
         OnnxDetector(CONTRACT, reporting(tmp_path, [row]))
 
 
@@ -363,7 +368,7 @@ def test_other_words_are_refused_with_the_right_spelling(text: str) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="gone.onnx: no such file"):
+    with pytest.raises(ModelNotFound, match=r"gone\.onnx: no such file"):
         parse_detector(f"yolo:{tmp_path / 'gone.onnx'}")
 
 

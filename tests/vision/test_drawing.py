@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -94,8 +95,11 @@ def test_the_compared_face_is_boxed_where_it_is() -> None:
 def test_a_very_wide_picture_is_shown_around_the_face() -> None:
     far = draw_comparison(comparison(analysis(6000, 300, face(5600, 80, 120)), portrait()))
 
-    left, _, right, _ = span(where(far[40:380, : drawing.WIDTH // 2], GREEN))
-    assert right - left == pytest.approx(120 * 342 / 300, abs=4)
+    view = far[40:344, : drawing.WIDTH // 2]
+    left, top, right, bottom = span(where(view, GREEN))
+    landmarks = where(view[top + 10 : bottom - 10, left + 10 : right - 10], GREEN)
+    assert landmarks.sum() > 50
+    assert right - left == pytest.approx(120 * 304 / 300, abs=4)
 
 
 def test_other_faces_are_boxed_without_the_colour_of_the_verdict() -> None:
@@ -274,15 +278,30 @@ def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
         save(gradient(), tmp_path / "a.png")
 
 
-def test_what_was_there_stays_when_writing_fails(tmp_path: Path) -> None:
-    (tmp_path / "a.webp").write_bytes(b"the old picture")
+@pytest.mark.parametrize(("name", "side"), [("a.webp", 16_384), ("a.jpg", 65_501)])
+def test_a_picture_too_large_for_its_format_is_refused(tmp_path: Path, name: str, side: int) -> None:
+    with pytest.raises(OutputError, match=f"at most {side - 1} pixels a side.*write a PNG"):
+        save(np.zeros((1, side, 3), np.uint8), tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
-    with pytest.raises(OutputError, match=r"a\.webp: cannot be written") as caught:
-        save(np.zeros((2, 20_000, 3), np.uint8), tmp_path / "a.webp")
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to stand for a full disk")
+def test_what_was_there_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").write_bytes(b"the old picture")
+    opened = Path.open
+
+    def full(path: Path, mode: str) -> IO[bytes]:
+        opened(path, mode).close()
+        return opened(Path("/dev/full"), "wb")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OutputError, match=r"a\.png: cannot be written \(No space left on device\)") as caught:
+        save(gradient(), tmp_path / "a.png")
+    monkeypatch.undo()
 
     assert "\n" not in str(caught.value)
-    assert (tmp_path / "a.webp").read_bytes() == b"the old picture"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a.webp"]
+    assert (tmp_path / "a.png").read_bytes() == b"the old picture"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_an_older_picture_is_replaced(tmp_path: Path) -> None:

@@ -404,6 +404,15 @@ def test_too_many_bytes_are_refused(tmp_path, kind):
     assert decode(content, limits=DecodeLimits(max_bytes=len(content))).name == "<bytes>"
 
 
+def test_a_huge_file_is_not_even_opened(tmp_path, monkeypatch):
+    path = tmp_path / "huge.jpg"
+    path.touch()
+    os.truncate(path, DecodeLimits().max_bytes + 1)
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("opened"))
+    with pytest.raises(ImageTooLarge, match=r"huge\.jpg: more than 268,435,456 bytes"):
+        decode(path)
+
+
 def test_an_endless_file_object_is_left_in_time():
     class Endless:
         def read(self, size: int) -> bytes:

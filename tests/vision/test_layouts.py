@@ -73,9 +73,12 @@ def test_twinface_codes_a_face_relative_to_its_cell(tmp_path: Path, stride: int,
     assert_the_face(layout("twinface", 0.5).decode(outputs, SIZE), 0.75)
 
 
+@pytest.mark.parametrize(("face", "thing"), [(0.49, 1.3), (1.3, 0.49)])
 @pytest.mark.parametrize(("stride", "cell"), [(8, 95), (16, 7), (32, 2)])
-def test_yunet_scores_by_the_geometric_mean_of_clipped_probabilities(tmp_path: Path, stride: int, cell: int) -> None:
-    outputs = run(tmp_path, cell_outputs(YUNET, cell, stride, {"cls": 0.49, "obj": 1.3}))
+def test_yunet_scores_by_the_geometric_mean_of_clipped_probabilities(
+    tmp_path: Path, stride: int, cell: int, face: float, thing: float
+) -> None:
+    outputs = run(tmp_path, cell_outputs(YUNET, cell, stride, {"cls": face, "obj": thing}))
     assert_the_face(layout("yunet", 0.5).decode(outputs, SIZE), 0.7)
 
 

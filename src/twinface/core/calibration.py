@@ -124,11 +124,13 @@ def threshold_at(
     value = _cut(near, np.ones(near.size), target_fmr * values.size)
     random = np.random.default_rng(seed)
     count = int(people.max()) + 1
+    codes, times = np.unique(people[:, 0] * count + people[:, 1], return_counts=True)
+    one, other = np.divmod(codes, count)
     cuts = []
     for _ in range(rounds):
         drawn = np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)
         weights = drawn[pairs[:, 0]] * drawn[pairs[:, 1]]
-        everyone = float((drawn[people[:, 0]] * drawn[people[:, 1]]).sum())
+        everyone = float((drawn[one] * drawn[other] * times).sum())
         cuts.append(_cut(near, weights, target_fmr * everyone))
     low, high = np.quantile(cuts, [0.025, 0.975])
     return Threshold(value, float(min(low, value)), float(max(high, value)), float((values <= value).mean()))

@@ -154,7 +154,7 @@ def parse_contract(text: str, origin: str) -> Contract:
         if kind == "detector":
             refiner = facts.pop("refiner", None)
             return DetectorContract(**_tuples(facts), refiner=_refiner(refiner))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ContractMismatch(f"{origin}: not a model contract ({error})") from error
     raise ContractMismatch(f"{origin}: kind must be encoder or detector, got {kind!r}")
 

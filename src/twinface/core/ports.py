@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twinface.core.types import Analysis, Detection, Image
+from twinface.core.types import Analysis, Detection, Face, Image
 
 
 class Detector(Protocol):
@@ -50,10 +50,19 @@ class Encoder(Protocol):
 class Analyzer(Protocol):
     """Turns a picture of any accepted kind into faces with templates."""
 
-    def analyze(self, source: object) -> Analysis:
-        """Decodes, detects, aligns, judges and encodes.
+    @property
+    def encoder(self) -> Encoder:
+        """What makes the templates."""
+        ...
+
+    def locate(self, source: object) -> Analysis:
+        """Decodes, detects, aligns and judges; the faces have no templates yet.
 
         Raises:
             ImageError: the picture cannot be read.
         """
+        ...
+
+    def encode(self, faces: Sequence[Face]) -> tuple[Face, ...]:
+        """The same faces with templates, encoded in batches."""
         ...

@@ -155,7 +155,7 @@ class Face:
         score: the detector's confidence in [0, 1].
         quality: how fit it is.
         crop: the aligned crop the encoder saw, RGB uint8 (S, S, 3).
-        template: its embedding.
+        template: its embedding; None until it is encoded.
     """
 
     box: Box
@@ -163,7 +163,7 @@ class Face:
     score: float
     quality: Quality
     crop: Image
-    template: Template
+    template: Template | None = None
 
 
 @dataclass(frozen=True)

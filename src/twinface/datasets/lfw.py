@@ -60,9 +60,15 @@ def _rows(lines: Iterable[str]) -> Iterable[list[str]]:
 def _parse(words: list[str], fold: int) -> LfwPair:
     if len(words) == 3:
         name, one, two = words
-        return LfwPair((name, int(one)), (name, int(two)), True, fold)
+        return LfwPair((name, _number(one)), (name, _number(two)), True, fold)
     name, one, other, two = words
-    return LfwPair((name, int(one)), (other, int(two)), False, fold)
+    return LfwPair((name, _number(one)), (other, _number(two)), False, fold)
+
+
+def _number(word: str) -> int:
+    if int(word) < 1:
+        raise ValueError(f"pictures count from 1, got {word}")
+    return int(word)
 
 
 def people_in(pairs: Iterable[LfwPair]) -> set[str]:

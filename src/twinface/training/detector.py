@@ -33,9 +33,7 @@ def separable(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn
 
 
 def _pointwise(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class _Head(nn.Module):
@@ -67,9 +65,7 @@ class DetectorNet(nn.Module):
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         half = width // 2
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)
-        )
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True))
         self.down4 = separable(16, half, 2)
         self.level8 = nn.Sequential(separable(half, width, 2), separable(width, width), separable(width, width))
         self.level16 = nn.Sequential(separable(width, width, 2), separable(width, width), separable(width, width))
@@ -79,6 +75,7 @@ class DetectorNet(nn.Module):
         self.heads = nn.ModuleList([_Head(width) for _ in STRIDES])
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        """One map per stride; see the class."""
         features = self.down4(self.stem((images - 127.5) / 64.0))
         levels: list[Tensor] = []
         for stage in (self.level8, self.level16, self.level32):
@@ -99,6 +96,7 @@ class ExportedDetector(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Score, box and landmarks of every cell, for each stride in turn."""
         outputs: list[Tensor] = []
         for maps in self.network(images):
             cells = maps.permute(0, 2, 3, 1).flatten(1, 2)

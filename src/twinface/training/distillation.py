@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from twinface.training.detector import STRIDES, DetectorNet, LossWeights, distillation_loss
+from twinface.training.detector import DetectorNet, LossWeights, distillation_loss
 from twinface.training.scenes import Picture, SceneOptions, ScenePainter
-
-Teacher = Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]]
-"""Runs YuNet on BGR float32 0..255, shape (N, 3, H, W); yields its outputs by name."""
+from twinface.training.teacher import Teacher, teacher_maps
+from twinface.training.weights import moving_average, save_weights
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class DistillationRecipe:
     seed: int = 1
     width: int = 64
     batch: int = 32
-    steps: int = 12000
+    steps: int = 14000
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     warmup: int = 300
@@ -39,27 +36,6 @@ class DistillationRecipe:
     """Decay of the moving average of the weights, which is what ships."""
     scene: SceneOptions = field(default_factory=SceneOptions)
     loss: LossWeights = field(default_factory=LossWeights)
-
-
-def teacher_maps(teacher: Teacher, scenes: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    """The teacher's maps in the student's layout.
-
-    Args:
-        teacher: runs YuNet.
-        scenes: RGB uint8, shape (N, H, W, 3), H and W multiples of 32.
-
-    Returns:
-        Per stride a float32 map (N, 15, H/stride, W/stride): score in [0, 1], box, landmarks.
-    """
-    count, height, width = scenes.shape[:3]
-    outputs = teacher(np.ascontiguousarray(scenes[..., ::-1].transpose(0, 3, 1, 2), dtype=np.float32))
-    maps = []
-    for stride in STRIDES:
-        product = np.clip(outputs[f"cls_{stride}"], 0, 1) * np.clip(outputs[f"obj_{stride}"], 0, 1)
-        cells = np.concatenate([np.sqrt(product), outputs[f"bbox_{stride}"], outputs[f"kps_{stride}"]], axis=2)
-        shaped = cells.reshape(count, height // stride, width // stride, -1).transpose(0, 3, 1, 2)
-        maps.append(np.ascontiguousarray(shaped, dtype=np.float32))
-    return maps
 
 
 class SceneStream(IterableDataset[tuple[Tensor, list[Tensor]]]):
@@ -107,12 +83,13 @@ def distil(
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
-    network = DetectorNet(recipe.width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = DetectorNet(recipe.width)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     start = 0
     if resume:
         network.load_state_dict(load_file(folder / "raw.safetensors"))
         start = json.loads((folder / "state.json").read_text())["step"]
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+    average = moving_average(network, recipe.average)
     if resume:
         average.module.load_state_dict(load_file(folder / "student.safetensors"))
         average.n_averaged.fill_(max(start, 1))
@@ -141,17 +118,13 @@ def distil(
                 report(f"step {step}/{recipe.steps} {line} {rate:.0f} pictures/s")
                 sums, seen = dict.fromkeys(sums, 0.0), 0
             if step % 500 == 0 or step == recipe.steps:
-                _save(network, folder / "raw.safetensors")
-                _save(average.module, folder / "student.safetensors")
+                save_weights(network, folder / "raw.safetensors")
+                save_weights(average.module, folder / "student.safetensors")
                 (folder / "state.json").write_text(json.dumps({"step": step}))
             if step >= recipe.steps:
                 break
-    student: DetectorNet = average.module
-    return student.eval()
-
-
-def _save(network: torch.nn.Module, path: Path) -> None:
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
+    network.load_state_dict(average.module.state_dict())
+    return network.eval()
 
 
 def _schedule(step: int, warmup: int, steps: int) -> float:

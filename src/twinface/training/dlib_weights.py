@@ -101,7 +101,7 @@ def _assign(layers: list[tuple[type[nn.Module], NDArray[np.float32]]]) -> dict[s
     """Gives each layer of `ResNet29`, in order, the parameters of the file's layer."""
     with torch.device("meta"):
         network = ResNet29()
-    wanted = [(name, module) for name, module in network.named_modules() if isinstance(module, tuple(KINDS.values()))]
+    wanted = [(name, module) for name, module in network.named_modules() if type(module) in KINDS.values()]
     if len(layers) != len(wanted):
         raise ValueError(f"expected {len(wanted)} layers with weights, found {len(layers)}")
     state: dict[str, Tensor] = {}
@@ -109,7 +109,9 @@ def _assign(layers: list[tuple[type[nn.Module], NDArray[np.float32]]]) -> dict[s
         shapes = {f"{name}.{part}": tuple(value.shape) for part, value in module.named_parameters()}
         count = sum(prod(shape) for shape in shapes.values())
         if not isinstance(module, kind) or values.size != count:
-            raise ValueError(f"{name}: expected {type(module).__name__} of {count}, found {kind.__name__} of {values.size}")
+            raise ValueError(
+                f"{name}: expected {type(module).__name__} of {count}, found {kind.__name__} of {values.size}"
+            )
         place = 0
         for part, shape in shapes.items():
             piece = torch.from_numpy(values[place : place + prod(shape)])

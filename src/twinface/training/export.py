@@ -9,17 +9,19 @@ from __future__ import annotations
 import copy
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import onnx
 import torch
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from twinface.errors import ContractMismatch, OutputError
+from twinface.core.files import write_atomically
+from twinface.errors import ContractMismatch
 from twinface.training.backbones import ChannelAffine
 
 OPSET = 18
@@ -156,12 +158,15 @@ def tidy(model: ModelProto) -> ModelProto:
             attribute.ClearField("doc_string")
         nodes.append(clean)
     tensors = [numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name) for tensor in graph.initializer]
-    ends = [
-        [helper.make_value_info(value.name, value.type) for value in values] for values in (graph.input, graph.output)
-    ]
-    bare = helper.make_graph(nodes, "network", *ends, sorted(tensors, key=lambda tensor: tensor.name))
+    tensors.sort(key=lambda tensor: tensor.name)
+    bare = helper.make_graph(nodes, "network", _bare(graph.input), _bare(graph.output), tensors)
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
     return helper.make_model(bare, opset_imports=opsets, ir_version=IR_VERSION, producer_name="twinface")
+
+
+def _bare(values: Iterable[ValueInfoProto]) -> list[ValueInfoProto]:
+    """Names and types alone."""
+    return [helper.make_value_info(value.name, value.type) for value in values]
 
 
 def _attributes(model: ModelProto) -> list[onnx.AttributeProto]:
@@ -183,10 +188,9 @@ def write_onnx(model: ModelProto, path: Path) -> str:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ContractMismatch(f"{path}: not a valid ONNX model ({str(error).strip().splitlines()[0]})") from error
     content = model.SerializeToString(deterministic=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot write the model ({error.strerror}); choose another folder") from error
+
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    write_atomically(path, write)
     return hashlib.sha256(content).hexdigest()

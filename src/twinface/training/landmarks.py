@@ -17,17 +17,14 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset
 
 from twinface.core.geometry import similarity_transform, transform
 from twinface.training.detector import separable
 from twinface.training.scenes import Picture, WeatherOptions, weather
-
-MIRRORED = (1, 0, 2, 4, 3)
-"""Order of the five landmarks after mirroring."""
+from twinface.training.teacher import MIRRORED, LabelledFace
+from twinface.training.weights import moving_average, save_weights
 
 
 class LandmarkNet(nn.Module):
@@ -64,9 +61,11 @@ class LandmarkNet(nn.Module):
         self.register_buffer("guess", torch.tensor(points.reshape(1, 10), dtype=torch.float32))
 
     def forward(self, crops: Tensor) -> Tensor:
+        """Points in crop pixels, shape (N, 10)."""
         gathered = torch.relu(self.gather(self.features((crops - 127.5) / 64.0))).flatten(1)
         guess: Tensor = self.guess  # type: ignore[assignment]
-        return guess + self.reach * self.place(gathered)
+        placed: Tensor = guess + self.reach * self.place(gathered)
+        return placed
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class LandmarkRecipe:
     seed: int = 1
     size: int = 64
     batch: int = 128
-    steps: int = 14000
+    steps: int = 12000
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     warmup: int = 300
@@ -90,14 +89,6 @@ class LandmarkRecipe:
     scatter: float = 0.05
     """Standard deviation of each single point's error, in eye distances."""
     weather: WeatherOptions = field(default_factory=WeatherOptions)
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledFace:
-    """A face of a training picture: index of the picture and the teacher's points (5, 2) in its pixels."""
-
-    picture: int
-    points: NDArray[np.float64]
 
 
 Warp = Callable[[Picture, NDArray[np.float64], int], Picture]
@@ -163,8 +154,8 @@ def train_landmarks(
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = moving_average(network, recipe.average)
     optimiser = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=recipe.warmup / recipe.steps
@@ -176,7 +167,7 @@ def train_landmarks(
         placed = network(images)
         loss = nn.functional.smooth_l1_loss(placed, wanted, beta=0.5)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimiser.step()
         schedule.step()
@@ -191,9 +182,8 @@ def train_landmarks(
             report(f"step {step}/{recipe.steps} error {total / seen:.4f} eye distances, {rate:.0f} crops/s")
             total, seen = 0.0, 0
         if step % 1000 == 0 or step == recipe.steps:
-            weights = {name: value.contiguous() for name, value in average.module.state_dict().items()}
-            save_file(weights, folder / "refiner.safetensors")
+            save_weights(average.module, folder / "refiner.safetensors")
         if step >= recipe.steps:
             break
-    refiner: LandmarkNet = average.module
-    return refiner.eval()
+    network.load_state_dict(average.module.state_dict())
+    return network.eval()

@@ -118,5 +118,5 @@ def weather(scene: Picture, random: np.random.Generator, options: WeatherOptions
     if random.random() < options.jpeg:
         quality = int(random.integers(25, 90))
         _, stream = cv2.imencode(".jpg", scene, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        scene = cv2.imdecode(stream, cv2.IMREAD_COLOR).astype(np.uint8, copy=False)
+        scene = np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR), np.uint8)
     return scene

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from twinface.core.geometry import Floats, invert, similarity_transform, transform
+from twinface.core.geometry import invert, similarity_transform, transform
 from twinface.core.types import Image, Landmarks
 from twinface.errors import PoorQuality
 
 LEAST_SCALE = 1e-6
 """Crop pixels per picture pixel below which landmarks are no face: it would be a million pixels wide."""
 
+BARELY_SHRUNK = 0.99
+"""Scale down to which bilinear sampling alone passes no pixel over."""
+
 Matrix = NDArray[np.float64]
 
 
-def align(image: Image, landmarks: Landmarks, points: Floats, size: int) -> Image:
+def align(image: Image, landmarks: Landmarks, points: ArrayLike, size: int) -> Image:
     """Cuts out a face, turned, scaled and shifted so that its landmarks fall on the given points.
 
     The transform is the similarity that fits best by least squares. Of a face larger than the crop, every picture
     pixel counts: whole blocks of pixels are averaged first, then the crop is made at twice its size and halved.
     Bilinear sampling alone would pick few of the pixels and keep their noise (on LFW pictures enlarged eightfold,
-    with noise of 30 grey levels, templates move by 0.20 so, by 0.045 with averaging).
+    with noise of 30 grey levels, templates move by 0.20 so, by 0.05 with averaging).
 
     What lies beyond the picture's edge is black, as in the crops the shipped encoder learnt from: nothing is known
     there, and repeating or mirroring the edge brings the template no nearer to that of the whole face.
@@ -38,16 +41,20 @@ def align(image: Image, landmarks: Landmarks, points: Floats, size: int) -> Imag
 
     Raises:
         PoorQuality: the landmarks coincide or contradict the points, or the face lies outside the picture.
+        ValueError: `points` has another shape.
     """
+    goal = np.asarray(points, np.float64)
+    if goal.shape != (5, 2):
+        raise ValueError(f"align: expected points of shape (5, 2), got {goal.shape}")
     try:
-        matrix = similarity_transform(landmarks.points, points)
+        matrix = similarity_transform(landmarks.points, goal)
     except ValueError as error:
         raise _degenerate() from error
     if not _scale(matrix) >= LEAST_SCALE:
         raise _degenerate()
     image, matrix = _surroundings(image, matrix, size)
     image, matrix = _shrunk(image, matrix, int(1 / _scale(matrix)))
-    if _scale(matrix) >= 1:
+    if _scale(matrix) >= BARELY_SHRUNK:
         return _warp(image, matrix, size)
     doubled = _warp(image, 2 * matrix + [[0, 0, 0.5], [0, 0, 0.5]], 2 * size)
     return np.asarray(cv2.resize(doubled, (size, size), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,12 +1,9 @@
-"""Faces in pictures: letterbox, network, decoder, suppression; and detectors the user brings as ONNX files."""
+"""Faces in pictures: letterbox, network, decoder, suppression."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +12,7 @@ from numpy.typing import NDArray
 from twinface.core.contract import DetectorContract
 from twinface.core.geometry import non_maximum_suppression
 from twinface.core.types import Box, Detection, Image, Landmarks
-from twinface.errors import ContractMismatch, ModelNotFound, UnsupportedFormat
+from twinface.errors import ContractMismatch, UnsupportedFormat
 from twinface.vision.landmarks import LandmarkRefiner
 from twinface.vision.layouts import Candidates, Floats, layout
 from twinface.vision.session import Session
@@ -128,7 +125,7 @@ class OnnxDetector:
 
     def _refined(self, image: Image, detections: list[Detection]) -> list[Detection]:
         guesses = [found.landmarks for found in detections if found.landmarks is not None]
-        if self._refiner is None or not guesses or len(guesses) < len(detections):
+        if self._refiner is None or not guesses:
             return detections
         placed = self._refiner.refine_all(image, guesses)
         return [replace(found, landmarks=points) for found, points in zip(detections, placed, strict=True)]
@@ -184,72 +181,6 @@ class OnnxDetector:
                 "export the network for one colour picture"
             )
         return (width, height) if isinstance(width, int) and isinstance(height, int) else None
-
-
-@dataclass(frozen=True)
-class _Habits:
-    """What detectors of a kind usually expect."""
-
-    channels: Literal["RGB", "BGR"]
-    mean: float
-    scale: float
-    confidence: float
-    overlap: float
-
-
-KINDS: Mapping[str, _Habits] = {
-    "yunet": _Habits("BGR", 0.0, 1.0, confidence=0.6, overlap=0.3),
-    "scrfd": _Habits("RGB", 127.5, 1 / 128, confidence=0.5, overlap=0.4),
-    "yolo": _Habits("RGB", 0.0, 1 / 255, confidence=0.5, overlap=0.45),
-}
-"""Detectors the user can bring, and how their usual implementations (OpenCV, InsightFace, Ultralytics) run them."""
-
-
-def parse_detector(text: str) -> tuple[str, Path]:
-    """Reads `KIND:FILE`, for instance `yunet:face.onnx`.
-
-    Raises:
-        ModelNotFound: the kind is unknown or there is no such file.
-    """
-    kind, colon, name = text.partition(":")
-    if not colon or kind not in KINDS or not name:
-        known = ", ".join(f"{one}:FILE" for one in KINDS)
-        raise ModelNotFound(f"{text}: no such detector; a detector of your own is written {known}")
-    path = Path(name)
-    if not path.is_file():
-        raise ModelNotFound(f"{path}: {'not a file' if path.exists() else 'no such file'}; give the {kind} ONNX file")
-    return kind, path
-
-
-def user_contract(kind: str, path: Path) -> DetectorContract:
-    """A contract for a detector the user brought, with the settings usual for its kind.
-
-    Whether the network's outputs fit the kind shows when `OnnxDetector` opens it.
-
-    Raises:
-        ModelNotFound: the kind is unknown or the file cannot be read.
-    """
-    if kind not in KINDS:
-        raise ModelNotFound(f"{kind}: no such kind of detector; known ones: {', '.join(KINDS)}")
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelNotFound(f"{path}: cannot read the model ({error.strerror})") from error
-    habits = KINDS[kind]
-    return DetectorContract(
-        name=f"{kind}:{path.name}",
-        layout=kind,
-        file=path.name,
-        sha256=digest,
-        channels=habits.channels,
-        mean=habits.mean,
-        scale=habits.scale,
-        longest=640,
-        confidence=habits.confidence,
-        overlap=habits.overlap,
-        licence="unknown (brought by the user)",
-        source="brought by the user",
-    )
 
 
 def _resized(width: int, height: int, scale: float) -> tuple[int, int]:

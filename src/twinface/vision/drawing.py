@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import math
-import os
-import unicodedata
-import uuid
-from functools import cache
 from pathlib import Path, PurePath
-from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pictures
-from PIL import ImageDraw, ImageFont
 
-from twinface.core.types import Analysis, Box, Comparison, Face, Image, Landmarks
-from twinface.core.wording import ELLIPSIS, VERDICT_COLOURS, VERDICT_WORDS, Colour, caution, fmr_label, percent, shorten
+from twinface.core.files import shown, write_atomically
+from twinface.core.types import Analysis, Box, Comparison, Face, Image
+from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, Colour, caution, fmr_label, percent
 from twinface.errors import OutputError
+from twinface.vision.sheet import CARD, Corners, Sheet, resize, tint
 
-INK, MUTED, SHADE, LINE = (33, 37, 43), (108, 115, 126), (77, 81, 85), (222, 225, 230)
-PAPER, CARD, AMBER, BLUE = (247, 247, 245), (255, 255, 255), (186, 104, 8), (33, 102, 172)
+INK, MUTED, LINE = (33, 37, 43), (108, 115, 126), (222, 225, 230)
+PAPER, AMBER, BLUE = (247, 247, 245), (186, 104, 8), (33, 102, 172)
 
 WIDTH, MARGIN, GAP = 1200, 40, 24
 COLUMN = (WIDTH - 2 * MARGIN - GAP) // 2
 TALLEST, PANEL, CROP = 480, 252, 168
-ASPECTS = (0.6, 1.6)
+ASPECTS = (0.55, 1.8)
 """Narrowest and widest view of a picture, width / height; what reaches beyond is cut away around the face."""
 LEAST_SIDE = 640
 """Pictures whose longest side is shorter, pixels, are enlarged before faces are labelled."""
 
-_FRACTION, _FINER = 4, 4
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-_Corners = tuple[float, float, float, float]
+_FORMATS = {".png": ("PNG", 2**31 - 1), ".jpg": ("JPEG", 65_500), ".jpeg": ("JPEG", 65_500), ".webp": ("WEBP", 16_383)}
+"""By suffix: the format and the most pixels a side of its pictures."""
 
 
 def draw_comparison(comparison: Comparison) -> Image:
@@ -50,7 +44,7 @@ def draw_comparison(comparison: Comparison) -> Image:
     tall = round(min(TALLEST, COLUMN / max(window.width / window.height for window in windows)))
     flawed = any(not face.quality.usable for _, face, _ in sides)
     top = MARGIN + tall + (106 if flawed else 80)
-    sheet = _Sheet(np.full((top + PANEL + MARGIN, WIDTH, 3), PAPER, np.uint8))
+    sheet = Sheet(np.full((top + PANEL + MARGIN, WIDTH, 3), PAPER, np.uint8))
     colour = VERDICT_COLOURS[comparison.verdict]
     for side, ((analysis, face, index), window) in enumerate(zip(sides, windows, strict=True)):
         middle = MARGIN + COLUMN / 2 + side * (COLUMN + GAP)
@@ -71,19 +65,21 @@ def draw_faces(analysis: Analysis) -> Image:
     height, width = analysis.image.shape[:2]
     scale = max(1.0, LEAST_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    sheet = _Sheet(_resize(analysis.image, size))
+    sheet = Sheet(resize(analysis.image, size))
     unit = max(0.8, math.sqrt(size[0] * size[1]) / 700)
-    for number, face in reversed(list(enumerate(analysis.faces, 1))):
+    tags: list[tuple[Corners, str, float, Colour, bool]] = []
+    for number, face in enumerate(analysis.faces, 1):
         left, top, right, bottom = (value * scale for value in face.box.corners)
         colour = BLUE if face.quality.usable else AMBER
-        thickness = round(min(2.0 * unit, max(1.0, (right - left) / 40)))
-        corners = sheet.mark((left, top, right, bottom), face.landmarks.points * scale, colour, max(1, thickness))
-        if corners is None:
-            continue
-        letters = min(16 * unit, max(12.0, 0.15 * (bottom - top)))
-        sheet.tag(corners[0], corners[1], f"{number} \u00b7 {face.score:.2f}", letters, colour, above=True)
-        if face.quality.reasons:
-            sheet.tag(corners[0], corners[3], ", ".join(face.quality.reasons), letters, colour, above=False)
+        thickness = max(1, round(min(2 * unit, (right - left) / 40)))
+        corners = sheet.mark((left, top, right, bottom), face.landmarks.points * scale, colour, thickness)
+        if corners is not None:
+            letters = min(16 * unit, max(12.0, 0.15 * (bottom - top)))
+            tags.append((corners, f"{number} \u00b7 {face.score:.2f}", letters, colour, True))
+            if face.quality.reasons:
+                tags.append((corners, ", ".join(face.quality.reasons), letters, colour, False))
+    for corners, words, letters, colour, above in reversed(tags):
+        sheet.tag(corners[0], corners[1 if above else 3], words, letters, colour, above=above)
     if not analysis.faces:
         sheet.tag(8 * unit, 8 * unit, "no face found", 16 * unit, AMBER, above=False)
     return sheet.pixels
@@ -99,24 +95,15 @@ def save(image: Image, path: Path) -> None:
     Raises:
         OutputError: unknown suffix, missing or unwritable folder, a picture too large for the format, disk full.
     """
-    kind = _FORMATS.get(path.suffix.lower())
+    kind, most = _FORMATS.get(path.suffix.lower(), (None, 0))
     if kind is None:
         raise OutputError(
-            f"{path}: pictures are written as .png, .jpg or .webp; choose a name with one of these endings"
+            f"{shown(path)}: pictures are written as .png, .jpg or .webp; choose a name with one of these endings"
         )
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise OutputError(f"{path}: there is no folder {path.parent}; make it first or choose another")
-    part = target.parent / f".twinface-{uuid.uuid4().hex}.part"
-    try:
-        with part.open("xb") as file:
-            Pictures.fromarray(image).save(file, kind, quality=92, subsampling=0)
-        part.replace(target)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OutputError(f"{path}: cannot be written ({reason}); choose another place or format") from error
-    finally:
-        part.unlink(missing_ok=True)
+    longest = max(image.shape[:2])
+    if longest > most:
+        raise OutputError(f"{shown(path)}: {kind} takes at most {most} pixels a side, not {longest}; write a PNG")
+    write_atomically(path, lambda file: Pictures.fromarray(image).save(file, kind, quality=92, subsampling=0))
 
 
 def _window(analysis: Analysis, face: Face) -> Box:
@@ -133,41 +120,40 @@ def _view(analysis: Analysis, chosen: Face, window: Box, tall: int, colour: Colo
     """The window, `tall` pixels high, with the other faces boxed faintly and the chosen one strongly."""
     left, top, right, bottom = (int(value) for value in window.corners)
     scale = tall / window.height
-    sheet = _Sheet(_resize(analysis.image[top:bottom, left:right], (max(1, round(window.width * scale)), tall)))
+    sheet = Sheet(resize(analysis.image[top:bottom, left:right], (max(1, round(window.width * scale)), tall)))
 
-    def moved(box: Box) -> _Corners:
+    def moved(box: Box) -> Corners:
         a, b, c, d = box.corners
         return (a - left) * scale, (b - top) * scale, (c - left) * scale, (d - top) * scale
 
     plain = sheet.pixels.copy()
     for face in analysis.faces:
         if face is not chosen:
-            sheet.mark(moved(face.box), None, LINE, 2)
+            sheet.mark(moved(face.box), None, LINE, 1)
     sheet.pixels = cv2.addWeighted(sheet.pixels, 0.7, plain, 0.3, 0).astype(np.uint8)
     thickness = 1 if chosen.box.width * scale < 40 else 2
     sheet.mark(moved(chosen.box), (chosen.landmarks.points - (left, top)) * scale, colour, thickness)
     return sheet.pixels
 
 
-def _caption(sheet: _Sheet, middle: float, top: float, analysis: Analysis, face: Face, index: int, part: bool) -> None:
+def _caption(sheet: Sheet, middle: float, top: float, analysis: Analysis, face: Face, index: int, part: bool) -> None:
     height, width = analysis.image.shape[:2]
     faces = f"face {index} of {len(analysis.faces)}" if len(analysis.faces) > 1 else "one face"
-    facts = " \u00b7 ".join(
-        (f"{width} x {height}", *(["part shown"] if part else []), faces, f"score {face.score:.2f}", *analysis.notes)
-    )
+    size = f"{width} x {height}, part shown" if part else f"{width} x {height}"
+    facts = " \u00b7 ".join((size, faces, f"score {face.score:.2f}", *analysis.notes))
     sheet.text(middle, top + 32, PurePath(analysis.name).name or analysis.name, 20, INK, "ms", COLUMN)
     sheet.text(middle, top + 56, facts, 15, MUTED, "ms", COLUMN)
     if not face.quality.usable:
         sheet.text(middle, top + 80, f"quality: {', '.join(face.quality.reasons)}", 15, AMBER, "ms", COLUMN)
 
 
-def _panel(sheet: _Sheet, top: float, comparison: Comparison, colour: Colour) -> None:
+def _panel(sheet: Sheet, top: float, comparison: Comparison, colour: Colour) -> None:
     point = comparison.point
     sheet.fill((MARGIN, top, WIDTH - MARGIN, top + PANEL), 14, LINE)
     sheet.fill((MARGIN + 1, top + 1, WIDTH - MARGIN - 1, top + PANEL - 1), 13, CARD)
     left = MARGIN + 28
     for side, face in enumerate((comparison.a, comparison.b)):
-        sheet.paste(_resize(face.crop, (CROP, CROP)), left + side * (CROP + 12), round(top) + 28, 8)
+        sheet.paste(resize(face.crop, (CROP, CROP)), left + side * (CROP + 12), round(top) + 28, 8)
     sheet.text(left + CROP + 6, top + 28 + CROP + 27, "the two faces, aligned", 15, MUTED, "ms")
     left, right = left + 2 * CROP + 12 + 40, WIDTH - MARGIN - 28
     sheet.badge(left + 19, top + 52, 19, comparison.same, colour)
@@ -183,7 +169,7 @@ def _panel(sheet: _Sheet, top: float, comparison: Comparison, colour: Colour) ->
     sheet.text(left, top + 231, f"Model {comparison.model}", 14, MUTED, "ls", right - left)
 
 
-def _gauge(sheet: _Sheet, left: float, right: float, y: float, comparison: Comparison, colour: Colour) -> None:
+def _gauge(sheet: Sheet, left: float, right: float, y: float, comparison: Comparison, colour: Colour) -> None:
     """Where the distance lies between "alike" and "unlike", with the threshold and its interval."""
     point, distance = comparison.point, comparison.distance
     reach = 1.2 if max(distance, point.high, point.threshold) <= 1.1 else 2.0
@@ -192,11 +178,12 @@ def _gauge(sheet: _Sheet, left: float, right: float, y: float, comparison: Compa
     def place(value: float) -> float:
         return left + (right - left) * min(max(value, 0.0), reach) / reach
 
-    cut, tints = place(point.threshold), {name: _tint(tone, 0.72) for name, tone in VERDICT_COLOURS.items()}
+    cut = float(round(place(point.threshold)))
+    tints = {verdict: tint(tone, 0.72) for verdict, tone in VERDICT_COLOURS.items()}
     sheet.fill((left, y - 6, right, y + 6), 6, tints["different"])
     sheet.fill((left, y - 6, max(cut, left + 12), y + 6), 6, tints["same"])
     sheet.fill((cut - 6, y - 6, cut, y + 6), 0, tints["same"])
-    sheet.fill((place(point.low), y - 6, place(point.high), y + 6), 0, _tint(INK, 0.62))
+    sheet.fill((place(point.low), y - 6, place(point.high), y + 6), 0, tint(INK, 0.62))
     sheet.dot(place(distance), y, 10.5, CARD)
     sheet.dot(place(distance), y, 8.5, colour)
     sheet.fill((cut - 1, y - 14, cut + 1, y + 11), 0, INK)
@@ -204,152 +191,3 @@ def _gauge(sheet: _Sheet, left: float, right: float, y: float, comparison: Compa
     sheet.text(right + 15, y + 5, f"{reach:g}", 14, MUTED, "ls")
     sheet.label(cut, y - 21, f"threshold {point.threshold:.3f}", 15, INK, (left, right))
     sheet.label(place(distance), y + 31, f"distance {distance:.3f}", 15, colour, (left, right))
-
-
-class _Sheet:
-    """Pixels to draw on with smooth edges."""
-
-    def __init__(self, pixels: Image) -> None:
-        self.pixels = pixels
-
-    def fill(self, corners: _Corners, radius: float, colour: Colour) -> None:
-        cv2.fillPoly(self.pixels, [_fixed(_rounded(corners, radius))], colour, cv2.LINE_AA, _FRACTION)
-
-    def dot(self, x: float, y: float, radius: float, colour: Colour) -> None:
-        self.fill((x - radius, y - radius, x + radius, y + radius), radius, colour)
-
-    def stroke(self, points: NDArray[np.float64], closed: bool, colour: Colour, thickness: int) -> None:
-        cv2.polylines(self.pixels, [_fixed(points)], closed, colour, thickness, cv2.LINE_AA, _FRACTION)
-
-    def paste(self, picture: Image, left: int, top: int, radius: float) -> None:
-        """Puts a picture with rounded corners at a place."""
-        height, width = picture.shape[:2]
-        mask = np.zeros((height, width), np.uint8)
-        cv2.fillPoly(mask, [_fixed(_rounded((0, 0, width - 1, height - 1), radius))], 255, cv2.LINE_AA, _FRACTION)
-        self._blend(mask, picture, left, top)
-
-    def mark(
-        self, corners: _Corners, points: NDArray[np.float32] | None, colour: Colour, thickness: int
-    ) -> _Corners | None:
-        """Outlines a face, clipped so that its edges stay visible, and dots its landmarks where they have room.
-
-        Returns:
-            The corners drawn, or None where the face lies wholly outside.
-        """
-        height, width = self.pixels.shape[:2]
-        edge = (thickness + 1) / 2
-        left, right = (float(np.clip(value, edge, max(edge, width - 1 - edge))) for value in corners[::2])
-        top, bottom = (float(np.clip(value, edge, max(edge, height - 1 - edge))) for value in corners[1::2])
-        if right <= left or bottom <= top:
-            return None
-        outline = _rounded((left, top, right, bottom), min(right - left, bottom - top) * 0.08)
-        self.stroke(outline, True, SHADE if points is None else CARD, thickness + (2 if thickness > 1 else 1))
-        self.stroke(outline, True, colour, thickness)
-        between = 0.0 if points is None else Landmarks(points).eye_distance
-        if points is not None and between >= 12:
-            radius = min(max(between / 18, 2.0), 2.0 + 1.3 * thickness)
-            for x, y in points.astype(float):
-                self.dot(x, y, radius + max(1.0, thickness / 3), CARD)
-                self.dot(x, y, radius, colour)
-        return left, top, right, bottom
-
-    def tag(self, x: float, y: float, words: str, size: float, colour: Colour, *, above: bool) -> None:
-        """White words on a coloured ground, its lower (above) or upper left corner at x, y, kept in the picture."""
-        height, width = self.pixels.shape[:2]
-        size *= min(1.0, max(1.0, width - size) / max(1.0, _length(words, size)))
-        wide, tall = _length(words, size) + size, 1.6 * size
-        left = max(0.0, min(x, width - wide))
-        top = max(0.0, min(y - tall if above else y, height - tall))
-        self.fill((left, top, left + wide, top + tall), 0.25 * size, colour)
-        self.text(left + wide / 2, top + tall / 2 + 0.36 * size, words, size, CARD, "ms")
-
-    def badge(self, x: float, y: float, radius: float, same: bool, colour: Colour) -> None:
-        """A tick or a cross in a disc: the verdict for those who do not tell green from red."""
-        self.dot(x, y, radius, colour)
-        tick, cross = (((-11, 1), (-3, 9), (11, -8)),), (((-9, -9), (9, 9)), ((-9, 9), (9, -9)))
-        for line in tick if same else cross:
-            self.stroke(np.array(line) * radius * 0.042 + (x, y), False, CARD, 4)
-
-    def label(self, x: float, y: float, words: str, size: float, colour: Colour, between: tuple[float, float]) -> None:
-        """Words centred on x as far as they stay between two abscissae."""
-        half = _length(words, size) / 2
-        self.text(min(max(x, between[0] + half), between[1] - half), y, words, size, colour, "ms")
-
-    def text(
-        self,
-        x: float,
-        y: float,
-        words: str,
-        size: float,
-        colour: Colour,
-        anchor: str,
-        room: float = math.inf,
-        bold: float = 0.0,
-    ) -> None:
-        """One line at Pillow's anchor, shortened to its room; set four times as large, so that spacing is true."""
-        words = shorten(_plain(words), lambda candidate: _length(candidate, size) <= room)
-        font, stroke = _font(round(size * _FINER)), round(bold * _FINER)
-        box = font.getbbox(words, anchor=anchor, stroke_width=stroke)
-        left, top = math.floor(x + box[0] / _FINER), math.floor(y + box[1] / _FINER)
-        right, bottom = math.ceil(x + box[2] / _FINER) + 1, math.ceil(y + box[3] / _FINER) + 1
-        mask = Pictures.new("L", ((right - left) * _FINER, (bottom - top) * _FINER))
-        place = ((x - left) * _FINER, (y - top) * _FINER)
-        ImageDraw.Draw(mask).text(place, words, 255, font, anchor, stroke_width=stroke)
-        self._blend(np.array(mask.reduce(_FINER)), np.array(colour), left, top)
-
-    def _blend(self, mask: NDArray[np.uint8], over: NDArray[np.integer], left: int, top: int) -> None:
-        """Puts colours over the sheet where the mask says so; what lies beyond the sheet is dropped."""
-        height, width = self.pixels.shape[:2]
-        rows = slice(max(0, -top), max(0, min(mask.shape[0], height - top)))
-        columns = slice(max(0, -left), max(0, min(mask.shape[1], width - left)))
-        under = self.pixels[max(0, top) : top + rows.stop, max(0, left) : left + columns.stop]
-        share = mask[rows, columns, None] / np.float32(255)
-        over = over[rows, columns] if over.ndim == 3 else over
-        under[:] = np.round(over * share + under * (1 - share))
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(max(4, size)))
-
-
-def _length(words: str, size: float) -> float:
-    """Width in pixels of words as `_Sheet.text` sets them."""
-    return float(_font(round(size * _FINER)).getlength(_plain(words))) / _FINER
-
-
-def _plain(words: str) -> str:
-    """The words in the letters Pillow's own font has: accents are dropped, other scripts become question marks."""
-    letters = (letter for letter in unicodedata.normalize("NFD", words) if not unicodedata.combining(letter))
-    return "".join(letter if " " <= letter <= "~" or letter in ("\u00b7", ELLIPSIS) else "?" for letter in letters)
-
-
-def _resize(image: Image, size: tuple[int, int]) -> Image:
-    """A copy of the picture at this width and height, pixels."""
-    shrinks = size[0] < image.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return cv2.resize(np.ascontiguousarray(image), size, interpolation=method).astype(np.uint8, copy=False)
-
-
-def _rounded(corners: _Corners, radius: float) -> NDArray[np.float64]:
-    """The outline of a rectangle with rounded corners, shape (36, 2)."""
-    left, top, right, bottom = corners
-    radius = max(0.0, min(radius, (right - left) / 2, (bottom - top) / 2))
-    turns = np.linspace(0, math.pi / 2, 9)
-    near, far = (left + radius, top + radius), (right - radius, bottom - radius)
-    centres = (far, (near[0], far[1]), near, (far[0], near[1]))
-    circle = radius * np.column_stack([np.cos(turns), np.sin(turns)])
-    quarters = (circle, circle[:, ::-1] * (-1, 1), -circle, circle[:, ::-1] * (1, -1))
-    return np.concatenate([arc + centre for arc, centre in zip(quarters, centres, strict=True)])
-
-
-def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
-    """OpenCV's fixed-point coordinates, `_FRACTION` bits after the point."""
-    fixed: NDArray[np.int32] = np.round(points * 2**_FRACTION).astype(np.int32)
-    return fixed
-
-
-def _tint(colour: Colour, share: float) -> Colour:
-    """The colour with a share of white."""
-    red, green, blue = (round(value + (255 - value) * share) for value in colour)
-    return red, green, blue

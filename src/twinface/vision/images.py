@@ -10,15 +10,13 @@ import importlib
 import io
 import os
 import re
-import stat
 import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -27,8 +25,12 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
+from twinface.core.files import reason, shown
 from twinface.core.types import Image
 from twinface.errors import ImageTooLarge, UnreadableImage, UnsupportedFormat
+from twinface.vision.sources import DEFAULT_LIMITS, DecodeLimits, read_bytes
+
+__all__ = ["DECODE_ERRORS", "DEFAULT_LIMITS", "READS", "DecodeLimits", "ImageSource", "Picture", "decode"]
 
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[np.uint8] | PillowImage.Image
 """A path, a picture file's bytes, a binary file object (read from its position on, never closed), an RGB (H, W, 3),
@@ -48,9 +50,8 @@ DECODE_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     struct.error,
     zlib.error,
-    PillowImage.DecompressionBombError,
 )
-"""Every exception Pillow and its plug-ins raise on damaged or hostile files."""
+"""What Pillow and its plug-ins raise on damaged files, beside `DecompressionBombError`."""
 
 READS = "AVIF, BMP, GIF, HEIC, JPEG, MPO, PNG, PPM, TIFF, WebP"
 
@@ -69,7 +70,6 @@ _PLUGINS = {"WEBP": "WebPImagePlugin", "TIFF": "TiffImagePlugin", "AVIF": "AvifI
 """Imported one by one: Pillow's own way would import all of its forty plug-ins."""
 
 _PLAIN_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:image/", re.IGNORECASE)
 _EXIF_ORIENTATION, _TIFF_BITS, _TIFF_PHOTOMETRIC = 0x0112, 258, 262
 _UPRIGHT = {
     2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
@@ -85,29 +85,6 @@ _COUNTED_BYTES = 4 * 2**20
 """Frames of larger GIF files are not counted: that takes a walk through the whole file."""
 
 _WARNING_FILTERS = threading.Lock()
-
-
-@dataclass(frozen=True)
-class DecodeLimits:
-    """What is refused before decoding.
-
-    Attributes:
-        max_pixels: width x height; decoding takes up to about 10 bytes a pixel. The default lets the 108-megapixel
-            photos of phones pass. Above twice `PIL.Image.MAX_IMAGE_PIXELS` (179 million) Pillow itself refuses.
-        max_bytes: size of the file.
-        min_side: pixels of the shorter side; anything smaller cannot hold a face.
-    """
-
-    max_pixels: int = 120_000_000
-    max_bytes: int = 256 * 2**20
-    min_side: int = 16
-
-    def __post_init__(self) -> None:
-        if min(self.max_pixels, self.max_bytes, self.min_side) < 1:
-            raise ValueError(f"decode limits: must be positive, got {self}")
-
-
-DEFAULT_LIMITS = DecodeLimits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,16 +130,16 @@ def decode(source: ImageSource, *, limits: DecodeLimits = DEFAULT_LIMITS) -> Pic
     if isinstance(source, PillowImage.Image):
         name = str(getattr(source, "filename", "") or "<image>")
         return Picture(_pixels(source, name, limits, notes), name, tuple(notes))
-    name, content = _read(source, limits)
+    name, content = read_bytes(source, limits)
     kind = _kind(content)
     if kind is None:
-        raise UnsupportedFormat(f"{_shown(name)}: not a picture TwinFace reads; it reads {READS}")
+        raise UnsupportedFormat(f"{shown(name)}: not a picture TwinFace reads; it reads {READS}")
     _load_plugin(kind, name)
     with _translated(name, kind, limits):
         with _quiet():
             image = PillowImage.open(io.BytesIO(content), formats=(kind,))
         if kind == "PPM" and getattr(image, "tile", [("",)])[0][0] != "raw":  # Pillow takes seconds a megapixel
-            raise UnsupportedFormat(f"{_shown(name)}: PPM as plain text or of unusual depth; save it as PNG")
+            raise UnsupportedFormat(f"{shown(name)}: PPM as plain text or of unusual depth; save it as PNG")
         pixels = _pixels(image, name, limits, notes)
         if kind == "PNG" and content[24] == 16 and not image.mode.startswith("I"):
             notes.append(_SIXTEEN_BIT)
@@ -211,75 +188,6 @@ def _from_array(array: NDArray[np.uint8], limits: DecodeLimits) -> Picture:
     return Picture(np.ascontiguousarray(pixels), "<array>", tuple(notes))
 
 
-def _read(source: object, limits: DecodeLimits) -> tuple[str, bytes]:
-    """Name and content of a path, bytes or file object; reads at most one byte more than the limit."""
-    if isinstance(source, bytes | bytearray | memoryview):
-        name = "<bytes>"
-        _check_bytes(memoryview(source).nbytes, name, limits)
-        content = bytes(source)
-    elif isinstance(source, str | os.PathLike):
-        name = os.fsdecode(source)
-        content = _read_path(name, limits)
-    elif callable(read := getattr(source, "read", None)):
-        given = getattr(source, "name", None)
-        name = given if isinstance(given, str) and given else "<file>"
-        if isinstance(source, io.TextIOBase):
-            raise UnsupportedFormat(f'{_shown(name)}: the file was opened as text; open it in binary mode ("rb")')
-        content = _read_stream(read, name, limits)
-    else:
-        raise UnsupportedFormat(
-            f"{type(source).__name__} is not a picture; give a path, bytes, a binary file object or a uint8 array"
-        )
-    _check_bytes(len(content), name, limits)
-    if not content:
-        raise UnreadableImage(
-            f"{_shown(name)}: empty, there are no bytes to read; get an intact copy, or seek a file object to its start"
-        )
-    return name, content
-
-
-def _read_path(name: str, limits: DecodeLimits) -> bytes:
-    if _ADDRESS.match(name):
-        raise UnsupportedFormat(
-            f"{_shown(name)}: TwinFace reads no URLs; download the picture first, then name the file"
-        )
-    if not name:
-        raise UnreadableImage("'': no such file; the path is empty")
-    path = Path(name)
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise UnreadableImage(f"{_shown(name)}: is a directory; name a picture in it")
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableImage(f"{_shown(name)}: not a regular file; copy the picture to a file, or pass its bytes")
-        _check_bytes(status.st_size, name, limits)
-        with path.open("rb") as file:
-            return file.read(limits.max_bytes + 1)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UnreadableImage(f"{_shown(name)}: no such file; check the path") from error
-    except PermissionError as error:
-        raise UnreadableImage(f"{_shown(name)}: permission denied; make it readable for this user") from error
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise UnreadableImage(f"{_shown(name)}: cannot be read ({_reason(error)}); check the path") from error
-
-
-def _read_stream(read: Callable[[int], object], name: str, limits: DecodeLimits) -> bytes:
-    content = bytearray()
-    try:
-        while len(content) <= limits.max_bytes:
-            part = read(limits.max_bytes + 1 - len(content))
-            if not isinstance(part, bytes | bytearray | memoryview):
-                raise UnsupportedFormat(
-                    f"{_shown(name)}: read() gave {type(part).__name__}, not bytes; open the file in binary mode"
-                )
-            if not part:
-                break
-            content += part
-    except (OSError, ValueError, EOFError) as error:  # ValueError: the file is closed
-        raise UnreadableImage(f"{_shown(name)}: cannot be read ({_reason(error)}); open it anew") from error
-    return bytes(content)
-
-
 def _kind(content: bytes) -> str | None:
     """Pillow's name of the format, told by the first bytes; None for anything else."""
     if content[4:8] == b"ftyp":
@@ -295,7 +203,7 @@ def _load_plugin(kind: str, name: str) -> None:
             importlib.import_module("pillow_heif").register_heif_opener()
         except ImportError as error:
             raise UnsupportedFormat(
-                f'{_shown(name)}: HEIC needs a plug-in; pip install "twinface[heif]", or save it as JPEG'
+                f'{shown(name)}: HEIC needs a plug-in; pip install "twinface[heif]", or save it as JPEG'
             ) from error
     elif kind in _PLUGINS:
         try:
@@ -304,7 +212,7 @@ def _load_plugin(kind: str, name: str) -> None:
             supported = False
         if not supported:
             raise UnsupportedFormat(
-                f"{_shown(name)}: Pillow {PIL.__version__} as installed here cannot read {kind}; "
+                f"{shown(name)}: Pillow {PIL.__version__} as installed here cannot read {kind}; "
                 "pip install --upgrade pillow, or save it as JPEG"
             )
 
@@ -316,7 +224,7 @@ def _rgb(image: PillowImage.Image, name: str, notes: list[str]) -> PillowImage.I
         return _from_16_bit(image, name)
     if image.mode not in _PLAIN_MODES:
         raise UnsupportedFormat(
-            f"{_shown(name)}: colour mode {image.mode} is not one TwinFace reads; save it as 8-bit RGB"
+            f"{shown(name)}: colour mode {image.mode} is not one TwinFace reads; save it as 8-bit RGB"
         )
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
@@ -334,7 +242,7 @@ def _from_16_bit(image: PillowImage.Image, name: str) -> PillowImage.Image:
     plain = tags is None or (tags.get(_TIFF_BITS) in (16, (16,)) and tags.get(_TIFF_PHOTOMETRIC) == 1)
     values = np.asarray(image)
     if not plain or values.min() < 0 or values.max() > 0xFFFF:
-        raise UnsupportedFormat(f"{_shown(name)}: grey values of an unusual range; save it as 8-bit grey or RGB")
+        raise UnsupportedFormat(f"{shown(name)}: grey values of an unusual range; save it as 8-bit grey or RGB")
     grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 / 255 = 257, rounded to nearest
     return PillowImage.fromarray(grey).convert("RGB")
 
@@ -363,22 +271,15 @@ def _frames(image: PillowImage.Image, size: int) -> list[str]:
     return [f"first {word} of {getattr(image, 'n_frames', 'several')}"]
 
 
-def _check_bytes(size: int, name: str, limits: DecodeLimits) -> None:
-    if size > limits.max_bytes:
-        raise ImageTooLarge(
-            f"{_shown(name)}: more than {limits.max_bytes:,} bytes, the limit; save it smaller or raise max_bytes"
-        )
-
-
 def _check_size(width: int, height: int, name: str, limits: DecodeLimits) -> None:
     if width * height > limits.max_pixels:
         raise ImageTooLarge(
-            f"{_shown(name)}: {width} x {height} pixels, the limit is {limits.max_pixels:,} in all; "
+            f"{shown(name)}: {width} x {height} pixels, the limit is {limits.max_pixels:,} in all; "
             "make it smaller or raise max_pixels"
         )
     if min(width, height) < limits.min_side:
         raise UnsupportedFormat(
-            f"{_shown(name)}: {width} x {height} pixels cannot hold a face; "
+            f"{shown(name)}: {width} x {height} pixels cannot hold a face; "
             f"give a picture of at least {limits.min_side} x {limits.min_side}"
         )
 
@@ -390,12 +291,12 @@ def _translated(name: str, kind: str, limits: DecodeLimits) -> Iterator[None]:
         yield
     except PillowImage.DecompressionBombError as error:
         raise ImageTooLarge(
-            f"{_shown(name)}: far more pixels than the limit of {limits.max_pixels:,}; make it smaller"
+            f"{shown(name)}: far more pixels than the limit of {limits.max_pixels:,}; make it smaller"
         ) from error
     except DECODE_ERRORS as error:
-        reason = "its header is broken" if isinstance(error, UnidentifiedImageError) else _reason(error)
+        cause = "its header is broken" if isinstance(error, UnidentifiedImageError) else reason(error)
         raise UnreadableImage(
-            f"{_shown(name)}: damaged or incomplete {kind} picture ({reason}); get an intact copy"
+            f"{shown(name)}: damaged or incomplete {kind} picture ({cause}); get an intact copy"
         ) from error
 
 
@@ -405,14 +306,3 @@ def _quiet() -> Iterator[None]:
     with _WARNING_FILTERS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def _shown(name: str) -> str:
-    """A name fit for a one-line message."""
-    short = name if len(name) <= 200 else f"{name[:100]}...{name[-90:]}"
-    return short if short.isprintable() else ascii(short)
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return _shown(" ".join(text.split()))

@@ -90,7 +90,8 @@ def sharpness(grey: NDArray[np.float32]) -> float:
     their energy under a central window. In scenes whose contrast is the same at all scales (D. Field, "Relations
     between the statistics of natural images and the response properties of cortical cells", JOSA A 4, 1987) the ratio
     is 1; blur lowers it, and gain does not change it. White noise would look like fine detail; its energy is known
-    from the finest band, where the picture itself has little, and is taken off.
+    from the finest band, where the picture itself has little, and is taken off; noise that was enlarged or compressed
+    since is coarser and still counts as detail.
 
     Args:
         grey: aligned crop, float32 (S, S), 0..255.

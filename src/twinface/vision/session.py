@@ -101,9 +101,11 @@ def check_providers(providers: Sequence[str]) -> None:
     available = onnxruntime.get_available_providers()
     missing = [name for name in providers if name not in available]
     if missing or not providers:
-        hint = "; for NVIDIA GPUs install onnxruntime-gpu in place of onnxruntime" if any(
-            "CUDA" in name or "Tensorrt" in name for name in missing
-        ) else ""
+        hint = (
+            "; for NVIDIA GPUs install onnxruntime-gpu in place of onnxruntime"
+            if any("CUDA" in name or "Tensorrt" in name for name in missing)
+            else ""
+        )
         raise ProviderUnavailable(
             f"execution provider {', '.join(missing) or '(none)'} is not available; "
             f"this installation offers {', '.join(available)}{hint}"

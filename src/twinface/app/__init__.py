@@ -1,0 +1,1 @@
+"""The outermost room: settings, wiring, command line."""

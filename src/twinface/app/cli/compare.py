@@ -1,0 +1,149 @@
+"""`twinface compare A B`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from twinface.app.cli import options
+from twinface.app.cli.output import DIFFERENT, SAME, face_json, parse_choice, seconds_json, write_json
+from twinface.core.types import Analysis, Comparison, Face
+from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, caution, fmr_label, percent
+from twinface.errors import TwinFaceError
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A picture.", metavar="A")],
+    b: Annotated[str, typer.Argument(help="Another picture.", metavar="B")],
+    fmr: Annotated[
+        float | None, typer.Option("--fmr", help="Target false match rate of the verdict: 1e-2, 1e-3 or 1e-4.")
+    ] = None,
+    face: Annotated[
+        str, typer.Option("--face", help="Faces that count: largest, all, only (refuse several) or a number N.")
+    ] = "largest",
+    json: options.Json = False,
+    save: Annotated[Path | None, typer.Option("--save", help="Write a side-by-side picture (png, jpg, webp).")] = None,
+    flip: options.Flip = None,
+    any_quality: Annotated[
+        bool, typer.Option("--any-quality", help="Compare blurred, profile or tiny faces too.")
+    ] = False,
+    model: options.Model = None,
+    detector: options.Detector = None,
+    provider: options.Provider = None,
+    threads: options.Threads = None,
+) -> None:
+    """Tell whether two pictures show the same person. Exit status: 0 same, 1 different, 2 trouble."""
+    from twinface.app.wiring import load
+
+    choice = parse_choice(face)
+    if a == "-" or b == "-":
+        raise TwinFaceError("compare reads files, not standard input; save the picture first")
+    recognizer = load(model, detector=detector, providers=provider, threads=threads, mirror=flip)
+    found = recognizer.compare_all(a, b, fmr=fmr, face=choice, refuse_poor=not any_quality)
+    best = found[0]
+    if save is not None:
+        from twinface.vision.drawing import draw_comparison
+        from twinface.vision.drawing import save as write
+
+        write(draw_comparison(best), save)
+    if json:
+        write_json(comparison_json(best, found if choice == "all" else None))
+    else:
+        _print(best, found, recognizer.detector_name, save)
+    raise typer.Exit(SAME if best.same else DIFFERENT)
+
+
+def comparison_json(best: Comparison, pairs: list[Comparison] | None) -> dict[str, Any]:
+    """The nearest pair; `pairs` lists all of them where all faces were compared."""
+    report: dict[str, Any] = {
+        **_scores(best),
+        "threshold": round(best.point.threshold, 6),
+        "fmr": best.point.fmr,
+        "model": best.model,
+        "a": _side(best.first, best.a, best.index_a),
+        "b": _side(best.second, best.b, best.index_b),
+        "seconds": seconds_json(best.seconds),
+    }
+    if pairs is not None:
+        report["pairs"] = [{"a": one.index_a, "b": one.index_b, **_scores(one)} for one in pairs]
+    return report
+
+
+def _scores(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "verdict": comparison.verdict,
+        "probability": round(comparison.probability, 6),
+        "distance": round(comparison.distance, 6),
+        "similarity": round(comparison.similarity, 6),
+    }
+
+
+def _side(analysis: Analysis, face: Face, index: int) -> dict[str, Any]:
+    return {
+        "path": analysis.name,
+        "face": index,
+        "faces": len(analysis.faces),
+        **face_json(face),
+        "notes": list(analysis.notes),
+    }
+
+
+def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path | None) -> None:
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    colour = "rgb({},{},{})".format(*VERDICT_COLOURS[best.verdict])
+    mark = "\u2713" if best.same else "\u2717"
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", justify="right")
+    table.add_column()
+    table.add_row("", Text(f"{mark} {VERDICT_WORDS[best.verdict].upper()}", style=f"bold {colour}"))
+    words = caution(best.verdict, best.probability, best.point.fmr)
+    if words:
+        table.add_row("", Text(words, style="yellow"))
+    point = best.point
+    sign = "\u2264" if best.same else ">"
+    table.add_row("probability", f"{percent(best.probability)} one person [dim](calibrated, prior 1 in 2)[/dim]")
+    table.add_row("distance", f"{best.distance:.3f} {sign} threshold {point.threshold:.3f}")
+    table.add_row("false matches", f"{fmr_label(point.fmr)} [dim]measured on {point.dataset}[/dim]")
+    for label, analysis, face, index in (
+        ("A", best.first, best.a, best.index_a),
+        ("B", best.second, best.b, best.index_b),
+    ):
+        table.add_row(label, _describe(analysis, face, index))
+        for note in analysis.notes:
+            table.add_row("", Text(note, style="dim"))
+    table.add_row("model", f"{best.model} [dim]with {detector}, {best.seconds.total * 1000:.0f} ms[/dim]")
+    if save is not None:
+        table.add_row("picture", Text(str(save)))
+    console.print(Padding(table, (1, 1)))
+    if len(pairs) > 1:
+        listing = Table("A", "B", "verdict", "probability", "distance", box=None, padding=(0, 2), header_style="dim")
+        for one in pairs:
+            style = "rgb({},{},{})".format(*VERDICT_COLOURS[one.verdict])
+            listing.add_row(
+                str(one.index_a),
+                str(one.index_b),
+                Text(one.verdict, style=style),
+                percent(one.probability),
+                f"{one.distance:.3f}",
+            )
+        console.print(Padding(listing, (0, 1, 1, 3)))
+
+
+def _describe(analysis: Analysis, face: Face, index: int) -> Any:
+    from rich.text import Text
+
+    text = Text(analysis.name)
+    count = len(analysis.faces)
+    if count > 1:
+        which = "largest" if index == 1 else f"number {index}"
+        text.append(f"  {which} of {count} faces", style="yellow")
+    if face.quality.reasons:
+        text.append(f"  {', '.join(face.quality.reasons)}", style="yellow")
+    return text

@@ -1,0 +1,25 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str | None, typer.Option("--model", help="Encoder: a name (twinface models list) or a contract path.")
+]
+Detector = Annotated[
+    str | None,
+    typer.Option("--detector", help="Detector: a name, a contract path, or yunet:FILE, scrfd:FILE, yolo:FILE."),
+]
+Provider = Annotated[
+    list[str] | None,
+    typer.Option("--provider", help="ONNX Runtime execution provider; repeat for more. Honoured or refused."),
+]
+Threads = Annotated[int | None, typer.Option("--threads", min=0, help="Threads within a network; 0: let it choose.")]
+Flip = Annotated[
+    bool | None,
+    typer.Option("--flip/--no-flip", help="Add the mirror image's template: more accurate, half as fast."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

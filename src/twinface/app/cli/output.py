@@ -1,0 +1,86 @@
+"""What the commands say: one line for trouble, JSON for machines, fields shared by both."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+from twinface.core.types import Analysis, Face, Quality, Seconds
+from twinface.errors import TwinFaceError
+from twinface.services.recognition import FaceChoice
+
+SAME, DIFFERENT, TROUBLE = 0, 1, 2
+"""Exit statuses, as `cmp` has them."""
+
+
+def complain(message: str) -> None:
+    """One line on stderr, whatever the message holds."""
+    typer.echo("twinface: " + " ".join(message.split()), err=True)
+
+
+def write_json(value: Any) -> None:
+    """One line of JSON on stdout; refuses NaN, which is no JSON."""
+    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def face_json(face: Face) -> dict[str, Any]:
+    """Box, landmarks, score and quality; pixels to a hundredth."""
+    return {
+        "box": [round(value, 2) for value in (face.box.x, face.box.y, face.box.width, face.box.height)],
+        "landmarks": [[round(float(x), 2), round(float(y), 2)] for x, y in face.landmarks.points],
+        "score": round(face.score, 4),
+        "quality": quality_json(face.quality),
+    }
+
+
+def quality_json(quality: Quality) -> dict[str, Any]:
+    """Every measure, and the reasons why the face is not fit, if any."""
+    return {
+        "usable": quality.usable,
+        "reasons": list(quality.reasons),
+        "eye_distance": round(quality.eye_distance, 1),
+        "sharpness": round(quality.sharpness, 3),
+        "brightness": round(quality.brightness, 1),
+        "contrast": round(quality.contrast, 1),
+        "yaw": round(quality.yaw, 1),
+        "roll": round(quality.roll, 1),
+    }
+
+
+def seconds_json(seconds: Seconds) -> dict[str, float]:
+    """Wall times to a tenth of a millisecond."""
+    return {
+        "decode": round(seconds.decode, 4),
+        "detect": round(seconds.detect, 4),
+        "encode": round(seconds.encode, 4),
+        "total": round(seconds.total, 4),
+    }
+
+
+def analysis_json(analysis: Analysis) -> dict[str, Any]:
+    """A picture with all its faces."""
+    height, width = analysis.image.shape[:2]
+    return {
+        "path": analysis.name,
+        "width": width,
+        "height": height,
+        "faces": [face_json(face) for face in analysis.faces],
+        "notes": list(analysis.notes),
+        "seconds": seconds_json(analysis.seconds),
+    }
+
+
+def parse_choice(text: str) -> FaceChoice:
+    """Reads --face.
+
+    Raises:
+        TwinFaceError: it is none of largest, all, only and a number from 1 up.
+    """
+    words: dict[str, FaceChoice] = {"largest": "largest", "all": "all", "only": "only"}
+    if text in words:
+        return words[text]
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise TwinFaceError(f"--face must be largest, all, only or a number from 1 up, got {text!r}")

@@ -1,0 +1,46 @@
+"""Settings from the environment: the only place that reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from twinface.errors import TwinFaceError
+from twinface.models.registry import DEFAULT_DETECTOR, DEFAULT_ENCODER
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a recognizer is built from.
+
+    Attributes:
+        model: encoder, by name or contract path (TWINFACE_MODEL).
+        detector: detector, by name, contract path or `kind:FILE` (TWINFACE_DETECTOR).
+        providers: ONNX Runtime execution providers, first choice first (TWINFACE_PROVIDERS, comma separated).
+        threads: threads within a network, 0 lets ONNX Runtime choose (TWINFACE_THREADS).
+    """
+
+    model: str = DEFAULT_ENCODER
+    detector: str = DEFAULT_DETECTOR
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    threads: int = 0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Reads the variables above; those unset or empty keep their default.
+
+        Raises:
+            TwinFaceError: TWINFACE_THREADS is no whole number from 0 up.
+        """
+        found = os.environ if environment is None else environment
+        threads = found.get("TWINFACE_THREADS") or "0"
+        if not threads.isdecimal():
+            raise TwinFaceError(f"TWINFACE_THREADS must be a whole number from 0 up, got {threads!r}")
+        names = tuple(name.strip() for name in found.get("TWINFACE_PROVIDERS", "").split(",") if name.strip())
+        return cls(
+            found.get("TWINFACE_MODEL") or cls.model,
+            found.get("TWINFACE_DETECTOR") or cls.detector,
+            names or cls.providers,
+            int(threads),
+        )

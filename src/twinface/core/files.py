@@ -1,0 +1,59 @@
+"""Files people name: how a name and a failure read in a one-line message, and files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from twinface.errors import OutputError
+
+
+def shown(name: str | os.PathLike[str]) -> str:
+    """A name fit for a one-line message: long ones are cut in the middle, line breaks and the like are escaped."""
+    text = os.fspath(name)
+    short = text if len(text) <= 200 else f"{text[:100]}...{text[-90:]}"
+    return short if short.isprintable() else ascii(short)
+
+
+def reason(error: Exception) -> str:
+    """What an error says, fit for a one-line message; of an operating system's error without its number and name."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return shown(" ".join(text.split()))
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Writes a file whole or not at all: whatever was there stays until everything is written.
+
+    Args:
+        path: where to; a link is followed.
+        write: writes the content to the file it is given, which lies in the same folder until it is complete.
+
+    Raises:
+        OutputError: missing or unwritable folder, a folder in the file's place, disk full. What else `write` raises
+            passes through; either way nothing is left behind.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        if not target.parent.is_dir():
+            raise OutputError(
+                f"{shown(path)}: there is no folder {shown(path.parent)}; make it first or choose another"
+            )
+        part = target.parent / f".twinface-{uuid.uuid4().hex}.part"
+        file = part.open("xb")
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise _unwritable(path, error) from error
+    try:
+        with file:
+            write(file)
+        part.replace(target)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: Exception) -> OutputError:
+    return OutputError(f"{shown(path)}: cannot be written ({reason(error)}); choose another place")

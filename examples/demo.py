@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 import twinface
-from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, fmr_label, percent
+from twinface.core.wording import VERDICT_COLOURS, fmr_label, percent
 from twinface.vision.drawing import draw_comparison, save
 
 HERE = Path(__file__).parent
@@ -25,7 +25,7 @@ PAIRS = (
 def main() -> int:
     console = Console(highlight=False)
     recognizer = twinface.load()
-    table = Table("A", "B", "verdict", "same person?", "distance", box=None, padding=(0, 3, 0, 0), header_style="dim")
+    table = Table("A", "B", "verdict", "same person?", "distance", box=None, padding=(0, 2, 0, 0), header_style="dim")
     out = Path.cwd() / "out"
     out.mkdir(exist_ok=True)
     pictures, wrong = [], 0
@@ -33,7 +33,7 @@ def main() -> int:
         comparison = recognizer.compare(HERE / a, HERE / b)
         wrong += comparison.verdict != truth
         colour = "rgb({},{},{})".format(*VERDICT_COLOURS[comparison.verdict])
-        verdict = Text(VERDICT_WORDS[comparison.verdict], style=f"bold {colour}")
+        verdict = Text(comparison.verdict, style=f"bold {colour}")
         table.add_row(a, b, verdict, percent(comparison.probability), f"{comparison.distance:.3f}")
         picture = out / f"{Path(a).stem}-{Path(b).stem}.png"
         save(draw_comparison(comparison), picture)
@@ -42,9 +42,10 @@ def main() -> int:
     console.print("\n[bold]Are these two faces the same person?[/bold]\n")
     console.print(table)
     console.print(
-        f"\nA distance of at most {point.threshold:.3f} counts as the same person: on {point.dataset}\n"
-        f"two different persons come that near in {fmr_label(point.fmr)}.\n"
-        "The re-shoots are made from the portraits (examples/README.md), so they are easy; LFW's figures are in README.md.\n"
+        f"\nA distance of at most {point.threshold:.3f} counts as the same person: of two different persons\n"
+        f"in {point.dataset}, {fmr_label(point.fmr)} come that near.\n"
+        "The re-shoots are made from the portraits (examples/README.md), so they are easy;\n"
+        "figures on pictures that are not are in README.md.\n"
     )
     console.print("Side-by-side pictures:")
     for picture in pictures:

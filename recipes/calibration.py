@@ -20,7 +20,6 @@ from twinface.core.calibration import fit_probability, threshold_at, wilson
 from twinface.core.contract import EncoderContract
 from twinface.core.decision import DecisionRule, OperatingPoint, write_rules
 from twinface.core.similarity import distances
-from twinface.core.types import Face
 from twinface.datasets import lfw
 from twinface.models.registry import RULES_SUFFIX, find_encoder
 from twinface.vision.encoder import OnnxEncoder
@@ -30,16 +29,6 @@ from twinface.vision.session import Session
 TARGETS = (1e-2, 1e-3, 1e-4)
 DEFAULT_FMR = 1e-3
 PAIRS_A_PERSON = 45
-
-
-def central(faces: tuple[Face, ...], side: float) -> Face | None:
-    """The face nearest the middle: LFW's pictures are centred on the person they name."""
-    middle = side / 2
-    return min(
-        faces,
-        key=lambda face: np.hypot(face.box.x + face.box.width / 2 - middle, face.box.y + face.box.height / 2 - middle),
-        default=None,
-    )
 
 
 def rule(contract: EncoderContract, mirror: bool, vectors: np.ndarray, people: np.ndarray) -> DecisionRule:
@@ -57,7 +46,6 @@ def rule(contract: EncoderContract, mirror: bool, vectors: np.ndarray, people: n
     )
     far, far_pairs = gap[other], pair[other]
     identity = contract.identity(mirror)
-    data = f"LFW DevTrain ({len(names)} persons, {len(vectors)} pictures)"
     points = []
     for target in TARGETS:
         threshold = threshold_at(far, far_pairs, target)
@@ -66,7 +54,7 @@ def rule(contract: EncoderContract, mirror: bool, vectors: np.ndarray, people: n
         points.append(
             OperatingPoint(
                 identity,
-                data,
+                "LFW DevTrain",
                 target,
                 round(threshold.value, 5),
                 round(threshold.low, 5),
@@ -76,7 +64,7 @@ def rule(contract: EncoderContract, mirror: bool, vectors: np.ndarray, people: n
                 round(missed / mated.size, 6),
                 round(low, 6),
                 round(high, 6),
-            )  # fmt: skip
+            )
         )
         print(f"mirror={mirror} FMR {target:g}: {points[-1]}")
     curve = fit_probability(mated, far)
@@ -105,11 +93,11 @@ def main() -> None:
     faces, people = [], []
     for name, number in wanted:
         analysis = analyzer.locate(lfw.picture(options.lfw, name, number))
-        face = central(analysis.faces, analysis.image.shape[0])
-        if face is None:
+        place = lfw.central([face.box for face in analysis.faces])
+        if place is None:
             print(f"no face: {name} {number}")
             continue
-        faces.append(face)
+        faces.append(analysis.faces[place])
         people.append(name)
     print(f"{len(faces)} of {len(wanted)} pictures")
     crops = [face.crop for face in faces]

@@ -33,7 +33,8 @@ def main() -> None:
     sources = [read(paths) for paths in training_pictures(options.lfw, options.lists, options.pool)]
     print("pictures:", [len(source) for source in sources], flush=True)
     recipe = DistillationRecipe(steps=options.steps)
-    stream = SceneStream(sources, SHARES, lambda: open_teacher(options.teacher), recipe)
+    skip = options.steps if options.resume else 0
+    stream = SceneStream(sources, SHARES, lambda: open_teacher(options.teacher), recipe, skip)
     distil(
         stream,
         recipe,

@@ -64,6 +64,7 @@ def main() -> None:
         overlap=0.3,
         licence="Apache-2.0",
         source=SOURCE,
+        blend=0.5,
         refiner=refiner,
     )
     (options.out / "scout.json").write_text(write_contract(contract), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 python recipes/landmarks.py --lfw DIR --lists DIR --pool DIR --teacher yunet_n.onnx
 
-Same pictures as `detector.py`. The labels are the teacher's points, averaged over four views of each picture.
+Same pictures as `detector.py`. The labels are the teacher's points, averaged over each picture and its mirror image.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ import numpy as np
 from twinface.models.registry import find_encoder
 from twinface.training.landmarks import CropStream, LandmarkNet, LandmarkRecipe, train_landmarks
 from twinface.training.pictures import read, training_pictures
-from twinface.training.teacher import label, open_teacher
+from twinface.training.scenes import Picture
+from twinface.training.teacher import TWO_VIEWS, LabelledFace, label, open_teacher
 from twinface.vision.alignment import cut
+
+
+SHARES = (0.4, 0.35, 0.25)
+"""How often a face comes from the pool's photos, its tight faces, LFW."""
 
 
 def main() -> None:
@@ -31,13 +36,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    pictures = [one for paths in training_pictures(options.lfw, options.lists, options.pool) for one in read(paths)]
-    faces = label(open_teacher(options.teacher), pictures)
-    print(f"{len(pictures)} pictures, {len(faces)} faces", flush=True)
+    teacher = open_teacher(options.teacher)
+    pictures: list[Picture] = []
+    groups: list[list[LabelledFace]] = []
+    for paths in training_pictures(options.lfw, options.lists, options.pool):
+        found = read(paths)
+        faces = label(teacher, found, TWO_VIEWS)
+        groups.append([LabelledFace(face.picture + len(pictures), face.points) for face in faces])
+        pictures += found
+        print(f"{len(found)} pictures, {len(faces)} faces", flush=True)
     recipe = LandmarkRecipe(steps=options.steps)
     _, encoder = find_encoder("resnet29")  # the refiner sees the face as the encoder does, only smaller
     points = np.array(encoder.points) * recipe.size / encoder.size
-    stream = CropStream(pictures, faces, points, cut, recipe)
+    stream = CropStream(pictures, groups, SHARES, points, cut, recipe)
     train_landmarks(
         stream,
         LandmarkNet(points, recipe.size),

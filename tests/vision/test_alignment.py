@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from twinface.core.geometry import invert, similarity_transform, transform
 from twinface.core.types import Landmarks
 from twinface.errors import PoorQuality
-from twinface.vision.alignment import align
+from twinface.vision.alignment import align, cut
 
 POINTS = np.array([(46.98, 43.84), (100.83, 44.58), (74.07, 77.02), (48.02, 100.67), (96.46, 101.92)])
 SIZE = 150
@@ -162,3 +163,50 @@ def test_face_outside_the_picture_is_refused():
     with pytest.raises(PoorQuality, match="outside the picture") as caught:
         align(smooth_picture(), placed(x=5000), POINTS, SIZE)
     assert caught.value.reason == "outside the picture"
+
+
+def matrix_of(scale=1.0, degrees=0.0, x=0.0, y=0.0):
+    """The transform that takes the landmarks `placed` yields to the canonical points."""
+    return similarity_transform(placed(scale, degrees, x, y).points.astype(float), POINTS)
+
+
+def test_cut_takes_whole_pixels_as_they_are():
+    image = smooth_picture()
+    crop = cut(image, np.array([[1.0, 0, -60], [0, 1, -20]]), SIZE)
+    assert crop.dtype == np.uint8
+    assert np.array_equal(crop, image[20:170, 60:210])
+
+
+@pytest.mark.parametrize("factor", [2, 3, 7])
+def test_cut_gives_the_means_of_whole_blocks(factor):
+    # given a transform under which each crop pixel stands for a block of factor x factor pixels
+    image = np.random.default_rng(4).integers(0, 256, (400, 500, 3), dtype=np.uint8)
+    left, top, size = 5 * factor, 3 * factor, 40
+    start = np.array([left, top]) + (factor - 1) / 2
+    matrix = np.column_stack([np.eye(2) / factor, -start / factor])
+    # when it is cut, then each crop pixel is its block's mean
+    blocks = image[top : top + size * factor, left : left + size * factor].reshape(size, factor, size, factor, 3)
+    assert np.abs(cut(image, matrix, size) - blocks.mean(axis=(1, 3))).max() <= 1
+
+
+@pytest.mark.parametrize(("scale", "degrees"), [(0.5, 10), (1.0, 30), (1.9, -70), (2.0, 5), (3.7, 160)])
+def test_cut_shows_the_face_where_align_does(scale, degrees):
+    image = smooth_picture(1600, 1600, 80)
+    matrix = matrix_of(scale, degrees, 800, 800)
+    landmarks = Landmarks(transform(POINTS, invert(matrix)))
+    assert difference(cut(image, matrix, SIZE), align(image, landmarks, POINTS, SIZE)) < 1
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_cut_is_black_beyond_the_picture(scale):
+    image = np.full((900, 900, 3), 200, np.uint8)
+    crop = cut(image, matrix_of(scale, x=-50 * scale, y=-30 * scale), SIZE)
+    assert not crop[:, :48].any()
+    assert not crop[:28].any()
+    assert (crop[32:, 52:] == 200).all()
+
+
+@pytest.mark.parametrize("scale", [0.5, 1, 6])
+@pytest.mark.parametrize("place", [(5000, 0), (-5000, 0), (0, 5000), (0, -5000)])
+def test_cut_outside_the_picture_is_black_all_over(scale, place):
+    assert not cut(np.full((300, 300, 3), 200, np.uint8), matrix_of(scale, 0, *place), SIZE).any()

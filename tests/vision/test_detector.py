@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tarfile
 from collections.abc import Sequence
@@ -22,8 +21,9 @@ from twinface.core.contract import DetectorContract, RefinerContract
 from twinface.core.geometry import iou, non_maximum_suppression
 from twinface.core.ports import Detector
 from twinface.core.types import Image
-from twinface.errors import ContractMismatch, ModelNotFound, ModelTampered, UnsupportedFormat
-from twinface.vision.detector import Letterbox, OnnxDetector, parse_detector, user_contract
+from twinface.errors import ContractMismatch, ModelTampered, UnsupportedFormat
+from twinface.vision.detector import Letterbox, OnnxDetector
+from twinface.vision.foreign import parse_detector, user_contract
 from twinface.vision.landmarks import LandmarkRefiner
 from twinface.vision.session import Session
 
@@ -327,6 +327,22 @@ def refiner(folder: Path) -> LandmarkRefiner:
     return LandmarkRefiner(RefinerContract(path.name, "0" * 64, 32, corners), Session(path))
 
 
+def test_overlapping_boxes_lend_their_landmarks_where_the_contract_says_so(tmp_path: Path) -> None:
+    near = [value + 2 for value in POINTS]
+    rows = [[20, 15, 44, 45, 0.8, 0, *POINTS], [20, 15, 44, 45, 0.4, 0, *near], [70, 60, 90, 90, 0.5, 0, *near]]
+    plain = replace(CONTRACT, confidence=0.3)
+
+    alone, _ = OnnxDetector(plain, reporting(tmp_path, rows)).detect(blank(100, 100))
+    blended, far = OnnxDetector(replace(plain, blend=0.5), reporting(tmp_path, rows)).detect(blank(100, 100))
+
+    assert alone.landmarks is not None and blended.landmarks is not None and far.landmarks is not None
+    expected = np.reshape(POINTS, (5, 2))
+    np.testing.assert_allclose(alone.landmarks.points, expected)
+    np.testing.assert_allclose(blended.landmarks.points, expected + 2 / 3, atol=1e-4)  # 0.4 of 1.2 lies 2 further on
+    np.testing.assert_allclose(far.landmarks.points, expected + 2, atol=1e-4)
+    assert blended.box == alone.box
+
+
 def test_landmarks_of_every_face_are_refined(tmp_path: Path) -> None:
     square = [0.0, 0, 20, 0, 10, 10, 0, 20, 20, 20]
     rows = [[0, 0, 30, 30, 0.9, 0, *(value + 5 for value in square)]]
@@ -349,57 +365,6 @@ def test_a_refiner_does_nothing_for_boxes_without_landmarks(tmp_path: Path) -> N
 def test_a_refiner_does_nothing_for_pictures_without_faces(tmp_path: Path) -> None:
     session = reporting(tmp_path, [[10, 20, 40, 60, 0.1, 0, *POINTS]])
     assert OnnxDetector(CONTRACT, session, refiner(tmp_path)).detect(blank(100, 100)) == []
-
-
-@pytest.mark.parametrize("kind", ["yunet", "scrfd", "yolo"])
-def test_a_detector_of_the_users_is_a_kind_and_a_file(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "with:colon.onnx"
-    path.write_bytes(b"some network")
-    assert parse_detector(f"{kind}:{path}") == (kind, path)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "yolo", "yolo:", "retina:face.onnx", ":face.onnx", "twinface:face.onnx", "face.onnx"]
-)
-def test_other_words_are_refused_with_the_right_spelling(text: str) -> None:
-    with pytest.raises(ModelNotFound, match="yunet:FILE, scrfd:FILE, yolo:FILE") as caught:
-        parse_detector(text)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match=r"gone\.onnx: no such file"):
-        parse_detector(f"yolo:{tmp_path / 'gone.onnx'}")
-
-
-def test_a_folder_is_no_detector(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="not a file"):
-        parse_detector(f"yolo:{tmp_path}")
-    with pytest.raises(ModelNotFound, match="cannot read"):
-        user_contract("yolo", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("kind", "channels", "seen_black", "seen_white"),
-    [("yunet", "BGR", 0, 255), ("scrfd", "RGB", -0.996, 0.996), ("yolo", "RGB", 0, 1)],
-)
-def test_the_users_contract_is_the_usual_one_of_its_kind(
-    tmp_path: Path, kind: str, channels: str, seen_black: float, seen_white: float
-) -> None:
-    path = tmp_path / "mine.onnx"
-    path.write_bytes(b"some network")
-    contract = user_contract(kind, path)
-    assert (contract.layout, contract.file, contract.channels) == (kind, "mine.onnx", channels)
-    assert contract.name == f"{kind}:mine.onnx"
-    assert contract.sha256 == hashlib.sha256(b"some network").hexdigest()
-    assert (0 - contract.mean) * contract.scale == pytest.approx(seen_black, abs=1e-3)
-    assert (255 - contract.mean) * contract.scale == pytest.approx(seen_white, abs=1e-3)
-    assert contract.licence == "unknown (brought by the user)"
-
-
-def test_an_unknown_kind_has_no_contract(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="known ones: yunet, scrfd, yolo"):
-        user_contract("retina", tmp_path)
 
 
 def test_a_file_changed_after_its_contract_was_made_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from twinface.errors import TwinFaceError
 from twinface.models.registry import DEFAULT_DETECTOR, DEFAULT_ENCODER
 
+MOST_THREADS = 1024
+"""ONNX Runtime starts as many threads as it is told, at once."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -19,12 +22,19 @@ class Settings:
         detector: detector, by name, contract path or `kind:FILE` (TWINFACE_DETECTOR).
         providers: ONNX Runtime execution providers, first choice first (TWINFACE_PROVIDERS, comma separated).
         threads: threads within a network, 0 lets ONNX Runtime choose (TWINFACE_THREADS).
+
+    Raises:
+        TwinFaceError: `threads` is negative or beyond all reason.
     """
 
     model: str = DEFAULT_ENCODER
     detector: str = DEFAULT_DETECTOR
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
     threads: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threads <= MOST_THREADS:
+            raise TwinFaceError(f"threads must be a number from 0 to {MOST_THREADS}, got {self.threads}")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -24,12 +24,12 @@ def reason(error: Exception) -> str:
     return shown(" ".join(text.split()))
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Writes a file whole or not at all: whatever was there stays until everything is written.
 
     Args:
         path: where to; a link is followed.
-        write: writes the content to the file it is given, which lies in the same folder until it is complete.
+        write: writes the content to the file it is given, a temporary one in the same folder; its result is ignored.
 
     Raises:
         OutputError: missing or unwritable folder, a folder in the file's place, disk full. What else `write` raises

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinface.core.types import Box
 from twinface.errors import DatasetCorrupt, DatasetMissing
+
+SIDE = 250
+"""Width and height of LFW's pictures, pixels."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,17 @@ def pictures(root: Path) -> dict[str, list[Path]]:
     if not people:
         raise DatasetMissing(f"{root}: holds no <Name>/<Name>_0001.jpg; is it LFW's folder of people?")
     return people
+
+
+def central(boxes: Sequence[Box]) -> int | None:
+    """Place of the box nearest the middle, where LFW's pictures show the person they name; None without boxes."""
+    return min(
+        range(len(boxes)),
+        key=lambda place: math.hypot(
+            boxes[place].x + boxes[place].width / 2 - SIDE / 2, boxes[place].y + boxes[place].height / 2 - SIDE / 2
+        ),
+        default=None,
+    )
 
 
 def picture(root: Path, name: str, number: int) -> Path:

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import onnx
@@ -188,9 +187,5 @@ def write_onnx(model: ModelProto, path: Path) -> str:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ContractMismatch(f"{path}: not a valid ONNX model ({str(error).strip().splitlines()[0]})") from error
     content = model.SerializeToString(deterministic=True)
-
-    def write(file: BinaryIO) -> None:
-        file.write(content)
-
-    write_atomically(path, write)
+    write_atomically(path, lambda file: file.write(content))
     return hashlib.sha256(content).hexdigest()

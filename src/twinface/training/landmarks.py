@@ -75,18 +75,18 @@ class LandmarkRecipe:
     seed: int = 1
     size: int = 64
     batch: int = 128
-    steps: int = 12000
+    steps: int = 5000
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
     warmup: int = 300
     average: float = 0.999
-    shift: float = 0.06
+    shift: float = 0.04
     """Standard deviation of the first guess's error as a whole, in eye distances."""
-    stretch: float = 0.08
+    stretch: float = 0.06
     """Standard deviation of the first guess's log scale error."""
-    turn: float = 6.0
+    turn: float = 4.0
     """Standard deviation of the first guess's rotation error, degrees."""
-    scatter: float = 0.05
+    scatter: float = 0.04
     """Standard deviation of each single point's error, in eye distances."""
     weather: WeatherOptions = field(default_factory=WeatherOptions)
 
@@ -101,12 +101,14 @@ class CropStream(IterableDataset[tuple[Tensor, Tensor]]):
     def __init__(
         self,
         pictures: Sequence[Picture],
-        faces: Sequence[LabelledFace],
+        faces: Sequence[Sequence[LabelledFace]],
+        shares: Sequence[float],
         points: NDArray[np.float64],
         warp: Warp,
         recipe: LandmarkRecipe,
     ) -> None:
         self._pictures, self._faces, self._points, self._warp = pictures, faces, points, warp
+        self._chances = np.asarray(shares, np.float64) / np.sum(shares)
         self._recipe = recipe
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -119,7 +121,8 @@ class CropStream(IterableDataset[tuple[Tensor, Tensor]]):
 
     def _draw(self, random: np.random.Generator) -> tuple[Picture, NDArray[np.float64]]:
         recipe = self._recipe
-        face = self._faces[int(random.integers(len(self._faces)))]
+        group = self._faces[int(random.choice(len(self._faces), p=self._chances))]
+        face = group[int(random.integers(len(group)))]
         eyes = float(np.linalg.norm(face.points[0] - face.points[1]))
         middle = face.points.mean(axis=0)
         angle, scale = np.deg2rad(random.normal(0, recipe.turn)), np.exp(random.normal(0, recipe.stretch))
@@ -132,7 +135,8 @@ class CropStream(IterableDataset[tuple[Tensor, Tensor]]):
         if random.random() < 0.5:
             crop = np.ascontiguousarray(crop[:, ::-1])
             wanted = wanted[list(MIRRORED)]
-            wanted[:, 0] = recipe.size - 1 - wanted[:, 0]
+            # the teacher's points mirror about the picture's middle as x -> width - x, pixels as i -> width - 1 - i
+            wanted[:, 0] = recipe.size - 1 - wanted[:, 0] + float(np.hypot(matrix[0, 0], matrix[1, 0]))
         if random.random() < 0.3:
             small = int(random.uniform(0.35, 0.9) * recipe.size)
             shrunk = cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA)

@@ -24,8 +24,11 @@ STRIDES = (8, 16, 32)
 MIRRORED = (1, 0, 2, 4, 3)
 """Order of the five landmarks after mirroring."""
 
-VIEWS = ((1.0, False), (1.0, True), (1.25, False), (0.8, True))
-"""Scale and mirroring of the views over which landmarks are averaged."""
+View = tuple[float, bool]
+"""Scale and mirroring."""
+
+TWO_VIEWS: tuple[View, ...] = ((1.0, False), (1.0, True))
+FOUR_VIEWS: tuple[View, ...] = (*TWO_VIEWS, (1.25, False), (0.8, True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +89,19 @@ def faces_in(teacher: Teacher, picture: Picture, confidence: float, overlap: flo
 
 
 def label(
-    teacher: Teacher, pictures: Sequence[Picture], *, confidence: float = 0.7, smallest: float = 9.0
+    teacher: Teacher,
+    pictures: Sequence[Picture],
+    views: Sequence[View],
+    *,
+    confidence: float = 0.7,
+    smallest: float = 9.0,
 ) -> list[LabelledFace]:
     """Faces with the teacher's points averaged over views: two views differ by 7% of the eye distance.
 
     Args:
         teacher: runs YuNet.
         pictures: RGB uint8.
+        views: over which the points are averaged; the first must be the picture as it is.
         confidence: least score of a face; it must be found in every view.
         smallest: least eye distance, pixels.
     """
@@ -100,7 +109,7 @@ def label(
     for index, picture in enumerate(pictures):
         own: list[list[Floats]] = []
         boxes: Floats = np.zeros((0, 4))
-        for place, (view, back, mirrored) in enumerate(_views(picture)):
+        for place, (view, back, mirrored) in enumerate(_seen(picture, views)):
             found, points = faces_in(teacher, view, confidence)
             corners, points = back(found.reshape(-1, 2, 2)), back(points)
             found = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
@@ -116,22 +125,22 @@ def label(
                         face.append(points[int(overlaps.argmax())])
         for points_of in own:
             mean = np.mean(points_of, axis=0)
-            if len(points_of) == len(VIEWS) and np.linalg.norm(mean[0] - mean[1]) >= smallest:
+            if len(points_of) == len(views) and np.linalg.norm(mean[0] - mean[1]) >= smallest:
                 faces.append(LabelledFace(index, mean))
     return faces
 
 
-def _views(picture: Picture) -> Iterator[tuple[Picture, Callable[[Floats], Floats], bool]]:
+def _seen(picture: Picture, views: Sequence[View]) -> Iterator[tuple[Picture, Callable[[Floats], Floats], bool]]:
     """Each view of a picture with the way back for points (..., 2), and whether it is mirrored."""
     height, width = picture.shape[:2]
-    for scale, mirrored in VIEWS:
+    for scale, mirrored in views:
         view = picture
         if scale != 1.0:
             view = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
         across, down = view.shape[1] / width, view.shape[0] / height
 
         def back(points: Floats, across: float = across, down: float = down, mirrored: bool = mirrored) -> Floats:
-            own: Floats = points / [across, down]
+            own = points / np.array([across, down])
             return np.stack([width - own[..., 0], own[..., 1]], axis=-1) if mirrored else own
 
         yield np.ascontiguousarray(view[:, ::-1] if mirrored else view), back, mirrored

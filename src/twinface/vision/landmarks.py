@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +11,7 @@ from twinface.core.contract import RefinerContract
 from twinface.core.geometry import invert, similarity_transform, transform
 from twinface.core.types import Box, Image, Landmarks
 from twinface.errors import ContractMismatch
+from twinface.vision.alignment import cut
 from twinface.vision.session import Session
 
 AVERAGE_FACE = ((0.271, 0.385), (0.729, 0.385), (0.5, 0.578), (0.3, 0.732), (0.7, 0.732))
@@ -80,7 +80,7 @@ class LandmarkRefiner:
         if not matrices:
             return refined
         size = self._contract.size
-        crops = np.stack([_crop(image, matrix, size) for matrix in matrices.values()])
+        crops = np.stack([cut(image, matrix, size) for matrix in matrices.values()])
         outputs = self._session.run(np.ascontiguousarray(crops.transpose(0, 3, 1, 2), dtype=np.float32))
         answer = next(iter(outputs.values()))
         if answer.shape != (len(crops), 10):
@@ -102,26 +102,3 @@ class LandmarkRefiner:
             return None
         scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
         return matrix if SMALLEST_SCALE < scale < LARGEST_SCALE else None
-
-
-def _crop(image: Image, matrix: NDArray[np.float64], size: int) -> Image:
-    """The square crop a similarity transform describes, bilinear; black beyond the picture.
-
-    Faces at least twice as large as the crop are shrunk by a whole factor first, each pixel the mean of those it
-    replaces, or bilinear sampling would skip pixels.
-    """
-    factor = int(1.0 / float(np.hypot(matrix[0, 0], matrix[1, 0])))
-    if factor >= 2:
-        square = transform(np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float64), invert(matrix))
-        height, width = image.shape[:2]
-        left, top = np.clip(np.floor(square.min(axis=0)).astype(int) - factor, 0, [width, height])
-        right, bottom = np.clip(np.ceil(square.max(axis=0)).astype(int) + factor, 0, [width, height])
-        columns, rows = (right - left) // factor, (bottom - top) // factor
-        if not columns or not rows:
-            return np.zeros((size, size, 3), np.uint8)
-        region = image[top : top + rows * factor, left : left + columns * factor]
-        image = np.asarray(cv2.resize(region, (int(columns), int(rows)), interpolation=cv2.INTER_AREA), np.uint8)
-        # pixel i of the small picture has its centre at left + factor * (i + 0.5) - 0.5 of the large one
-        shift = np.array([left, top]) + (factor - 1) / 2
-        matrix = np.column_stack([matrix[:, :2] * factor, matrix[:, :2] @ shift + matrix[:, 2]])
-    return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR), np.uint8)

@@ -46,7 +46,7 @@ class Session:
         ModelNotFound: no such file.
         ModelTampered: the digest differs.
         ProviderUnavailable: a provider is not offered, or was dropped while loading.
-        ContractMismatch: the file is not a network ONNX Runtime can run.
+        ContractMismatch: the file is not a network ONNX Runtime can run, or has not one input.
     """
 
     def __init__(self, path: Path, sha256: str | None = None, options: SessionOptions | None = None) -> None:
@@ -62,16 +62,26 @@ class Session:
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = 4
         try:
-            self._session = onnxruntime.InferenceSession(content, settings, providers=list(options.providers))
+            # without enable_fallback=0 ONNX Runtime answers a failing GPU by going on with the CPU
+            self._session = onnxruntime.InferenceSession(
+                content, settings, providers=list(options.providers), enable_fallback=0
+            )
         except VENDOR_ERRORS as error:
             raise ContractMismatch(f"{path}: not a network ONNX Runtime can run ({_first_line(error)})") from error
+        except (ValueError, RuntimeError) as error:  # what starting a provider raises
+            raise ProviderUnavailable(
+                f"{path}: {', '.join(options.providers)} could not be started ({_first_line(error)})"
+            ) from error
         active = self._session.get_providers()
         missing = [name for name in options.providers if name not in active]
         if missing:
             raise ProviderUnavailable(f"{path}: {', '.join(missing)} could not be started; active: {', '.join(active)}")
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise ContractMismatch(f"{path}: takes {len(inputs)} inputs where one picture is all there is to give")
         self._path = path
-        self.input_name: str = self._session.get_inputs()[0].name
-        self.input_shape: tuple[Any, ...] = tuple(self._session.get_inputs()[0].shape)
+        self.input_name: str = inputs[0].name
+        self.input_shape: tuple[Any, ...] = tuple(inputs[0].shape)
         self.output_names: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
         self.output_shapes: tuple[tuple[Any, ...], ...] = tuple(
             tuple(output.shape) for output in self._session.get_outputs()
@@ -81,7 +91,7 @@ class Session:
         """Runs the network on its one input; yields its outputs by name.
 
         Raises:
-            ContractMismatch: the network does not take such a batch.
+            ContractMismatch: the network does not take such a batch, or yields something else than arrays.
         """
         try:
             outputs = self._session.run(None, {self.input_name: batch})
@@ -89,6 +99,9 @@ class Session:
             raise ContractMismatch(
                 f"{self._path}: refuses a batch of shape {batch.shape} ({_first_line(error)})"
             ) from error
+        for name, output in zip(self.output_names, outputs, strict=True):
+            if not isinstance(output, np.ndarray):
+                raise ContractMismatch(f"{self._path}: output {name} is a {type(output).__name__}, not an array")
         return dict(zip(self.output_names, outputs, strict=True))
 
 

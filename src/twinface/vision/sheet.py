@@ -26,7 +26,11 @@ Corners = tuple[float, float, float, float]
 
 
 class Sheet:
-    """Pixels to draw on with smooth edges."""
+    """Pixels to draw on with smooth edges.
+
+    Args:
+        pixels: RGB uint8, shape (H, W, 3); drawn on in place.
+    """
 
     def __init__(self, pixels: Image) -> None:
         self.pixels = pixels
@@ -39,9 +43,11 @@ class Sheet:
         self._blend(_coverage(inner, radius, size), np.array(colour), left, top)
 
     def dot(self, x: float, y: float, radius: float, colour: Colour) -> None:
+        """Fills a disc around x, y."""
         self.fill((x - radius, y - radius, x + radius, y + radius), radius, colour)
 
     def stroke(self, points: NDArray[np.float64], closed: bool, colour: Colour, thickness: int) -> None:
+        """Draws the lines between points, shape (N, 2); back to the first if closed."""
         cv2.polylines(self.pixels, [_fixed(points)], closed, colour, thickness, cv2.LINE_AA, _FRACTION)
 
     def paste(self, picture: Image, left: int, top: int, radius: float) -> None:
@@ -123,6 +129,8 @@ class Sheet:
         height, width = self.pixels.shape[:2]
         rows = slice(max(0, -top), max(0, min(share.shape[0], height - top)))
         columns = slice(max(0, -left), max(0, min(share.shape[1], width - left)))
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return
         under = self.pixels[max(0, top) : top + rows.stop, max(0, left) : left + columns.stop]
         share = share[rows, columns, None]
         over = over[rows, columns] if over.ndim == 3 else over

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+import traceback
+from typing import Annotated, cast
 
 import typer
 
 from twinface.app.cli import compare, detect, doctor, embed, models
-from twinface.app.cli.output import TROUBLE, complain
+from twinface.app.cli.output import SAME, TROUBLE, complain
 from twinface.errors import TwinFaceError
+
+USAGE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
+"""Wrong options and arguments; Typer keeps the class in different places in different versions."""
 
 app = typer.Typer(
     name="twinface",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -44,20 +47,24 @@ def _root(
 
 
 def main() -> None:
-    """Runs the command: every error becomes one line on stderr and exit status 2, unless --debug asks for the trace."""
-    debug = "--debug" in sys.argv[1:]
+    """Runs the command: every error becomes one line on stderr and exit status 2; --debug shows the trace before it."""
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    status = TROUBLE  # Typer's own way out of trouble is status 1, which here says "different"
     try:
-        app(args=[word for word in sys.argv[1:] if word != "--debug"])
-    except TwinFaceError as error:
-        if debug:
-            raise
-        complain(str(error))
-    except KeyboardInterrupt:
+        status = app(args=words or ["--help"], prog_name="twinface", standalone_mode=False) or SAME
+    except USAGE_ERROR as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "twinface")
+        wrong = getattr(error, "format_message", error.__str__)()
+        complain(f"{wrong.rstrip('.')}; see {command} --help")
+    except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:  # the process edge
-        if debug:
-            raise
-        complain(f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug")
-    sys.exit(TROUBLE)
+    except Exception as error:  # noqa: BLE001 - the process edge
+        if "--debug" in sys.argv[1:]:
+            traceback.print_exc()
+        if isinstance(error, TwinFaceError):
+            complain(str(error))
+        else:
+            complain(f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug")
+    sys.exit(status)

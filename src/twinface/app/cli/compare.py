@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from twinface.app.cli import options
-from twinface.app.cli.output import DIFFERENT, SAME, face_json, parse_choice, seconds_json, write_json
+from twinface.app.cli.output import DIFFERENT, SAME, console, face_json, parse_choice, seconds_json, write_json
 from twinface.core.types import Analysis, Comparison, Face
 from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, caution, fmr_label, percent
 from twinface.errors import TwinFaceError
@@ -91,12 +91,12 @@ def _side(analysis: Analysis, face: Face, index: int) -> dict[str, Any]:
 
 
 def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path | None) -> None:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    out = console()
     colour = "rgb({},{},{})".format(*VERDICT_COLOURS[best.verdict])
     mark = "\u2713" if best.same else "\u2717"
     table = Table.grid(padding=(0, 2))
@@ -110,7 +110,7 @@ def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path 
     sign = "\u2264" if best.same else ">"
     table.add_row("probability", f"{percent(best.probability)} one person [dim](calibrated, prior 1 in 2)[/dim]")
     table.add_row("distance", f"{best.distance:.3f} {sign} threshold {point.threshold:.3f}")
-    table.add_row("false matches", f"{fmr_label(point.fmr)} [dim]measured on {point.dataset}[/dim]")
+    table.add_row("false matches", f"{fmr_label(point.fmr)} [dim]measured on {escape(point.dataset)}[/dim]")
     for label, analysis, face, index in (
         ("A", best.first, best.a, best.index_a),
         ("B", best.second, best.b, best.index_b),
@@ -118,10 +118,12 @@ def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path 
         table.add_row(label, _describe(analysis, face, index))
         for note in analysis.notes:
             table.add_row("", Text(note, style="dim"))
-    table.add_row("model", f"{best.model} [dim]with {detector}, {best.seconds.total * 1000:.0f} ms[/dim]")
+    table.add_row(
+        "model", f"{escape(best.model)} [dim]with {escape(detector)}, {best.seconds.total * 1000:.0f} ms[/dim]"
+    )
     if save is not None:
         table.add_row("picture", Text(str(save)))
-    console.print(Padding(table, (1, 1)))
+    out.print(Padding(table, (1, 1)))
     if len(pairs) > 1:
         listing = Table("A", "B", "verdict", "probability", "distance", box=None, padding=(0, 2), header_style="dim")
         for one in pairs:
@@ -133,7 +135,7 @@ def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path 
                 percent(one.probability),
                 f"{one.distance:.3f}",
             )
-        console.print(Padding(listing, (0, 1, 1, 3)))
+        out.print(Padding(listing, (0, 1, 1, 3)))
 
 
 def _describe(analysis: Analysis, face: Face, index: int) -> Any:

@@ -28,7 +28,7 @@ def detect(
     from twinface.vision.drawing import save as write
 
     if save is not None and len(images) > 1:
-        if save.suffix or not save.is_dir():
+        if not save.is_dir():
             raise OutputError(f"{save}: several pictures need an existing folder to be saved in")
         names = [f"{Path(image).stem}.faces.png" for image in images]
         twice = {name for name in names if names.count(name) > 1}
@@ -43,9 +43,9 @@ def detect(
             complain(str(error))
             failed += 1
             continue
-        write_json(analysis_json(analysis))
         if save is not None:
             write(draw_faces(analysis), save / f"{Path(image).stem}.faces.png" if save.is_dir() else save)
+        write_json(analysis_json(analysis))
     if failed:
         if len(images) > 1:
             complain(f"{failed} of {len(images)} pictures could not be read")

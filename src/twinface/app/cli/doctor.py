@@ -11,7 +11,7 @@ from typing import Literal
 import typer
 
 from twinface.app.cli import options
-from twinface.app.cli.output import TROUBLE, write_json
+from twinface.app.cli.output import TROUBLE, console, write_json
 from twinface.errors import TwinFaceError
 
 State = Literal["ok", "missing", "bad"]
@@ -39,7 +39,6 @@ def doctor(json: options.Json = False) -> None:
     if json:
         write_json({"healthy": healthy, "findings": [vars(finding) for finding in findings]})
     else:
-        from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
@@ -48,9 +47,9 @@ def doctor(json: options.Json = False) -> None:
         for finding in findings:
             mark, style = marks[finding.state]
             table.add_row(Text(mark, style=style), finding.name, Text(finding.detail, style="dim"))
-        console = Console(highlight=False)
-        console.print(table)
-        console.print("\nTwinFace is ready." if healthy else "\nTwinFace is not ready: see the lines marked \u2717.")
+        out = console()
+        out.print(table)
+        out.print("\nTwinFace is ready." if healthy else "\nTwinFace is not ready: see the lines marked \u2717.")
     if not healthy:
         raise typer.Exit(TROUBLE)
 
@@ -70,8 +69,10 @@ def _versions() -> list[Finding]:
 
 
 def _providers() -> list[Finding]:
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return [Finding("execution providers", "bad", f"onnxruntime cannot be imported ({error})")]
     names = ", ".join(onnxruntime.get_available_providers())
     return [Finding("execution providers", "ok", names)]
 
@@ -80,7 +81,10 @@ def _models() -> list[Finding]:
     from twinface.models.registry import shipped
 
     findings = []
-    entries = shipped()
+    try:
+        entries = shipped()
+    except TwinFaceError as error:
+        return [Finding("models", "bad", str(error))]
     if not entries:
         findings.append(Finding("models", "bad", "none in the package; install twinface again"))
     for entry in entries:
@@ -96,11 +100,11 @@ def _models() -> list[Finding]:
 
 def _answer() -> list[Finding]:
     """Whether the default models load with the current settings."""
-    from twinface.app.wiring import load
-
     try:
+        from twinface.app.wiring import load
+
         recognizer = load()
-    except TwinFaceError as error:
+    except (TwinFaceError, ImportError) as error:
         return [Finding("recognizer", "bad", str(error))]
     point = recognizer.rule.point()
     names = f"{recognizer.encoder_name} with {recognizer.detector_name}"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from twinface.app.cli import options
-from twinface.app.cli.output import TROUBLE, complain, parse_choice
+from twinface.app.cli.output import TROUBLE, complain, console, parse_choice
 from twinface.core.files import shown, write_atomically
-from twinface.core.types import Face
+from twinface.core.types import Box, Face
 from twinface.errors import FaceError, ImageError, OutputError
 
 PICTURES = frozenset(
@@ -39,7 +40,6 @@ def embed(
     The file holds `templates` (N, D) float32 of unit length, `paths`, `faces` (number in the picture, 1 = largest),
     `boxes` (x, y, width, height), `scores`, `usable`, and `model`, the identity that tells which templates may meet.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from twinface.app.wiring import load
@@ -53,7 +53,7 @@ def embed(
     recognizer = load(model, detector=detector, providers=provider, threads=threads, mirror=flip)
     failures: list[str] = []
     waiting: list[Face] = []
-    rows: list[tuple[str, int, Face]] = []
+    rows: list[_Row] = []
     vectors: list[np.ndarray] = []
 
     def encode() -> None:
@@ -63,7 +63,7 @@ def embed(
         waiting.clear()
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         for path in progress.track(paths, description="embedding"):
             try:
                 analysis = recognizer.locate(path)
@@ -72,8 +72,9 @@ def embed(
                 failures.append(str(error))
                 continue
             for place in places:
-                rows.append((str(path), place + 1, analysis.faces[place]))
-                waiting.append(analysis.faces[place])
+                chosen = analysis.faces[place]
+                rows.append(_Row(str(path), place + 1, chosen.box, chosen.score, chosen.quality.usable))
+                waiting.append(chosen)
             if len(waiting) >= batch:
                 encode()
         if waiting:
@@ -81,24 +82,36 @@ def embed(
     for failure in failures:
         complain(failure)
     if not rows:
-        raise FaceError(f"none of {len(paths)} pictures gave a template; {out} was not written")
-    found = [one for _, _, one in rows]
-    arrays = dict(
-        templates=np.stack(vectors),
-        paths=np.array([path for path, _, _ in rows], dtype=np.str_),
-        faces=np.array([number for _, number, _ in rows], dtype=np.int32),
-        boxes=np.array([(one.box.x, one.box.y, one.box.width, one.box.height) for one in found], dtype=np.float32),
-        scores=np.array([one.score for one in found], dtype=np.float32),
-        usable=np.array([one.quality.usable for one in found]),
-        model=np.array(recognizer.rule.model),
-    )
-    write_atomically(out, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+        if len(paths) > 1:
+            complain(f"none of {len(paths)} pictures gave a template; {shown(out)} was not written")
+        raise typer.Exit(TROUBLE)
+    arrays: dict[str, Any] = {
+        "templates": np.stack(vectors),
+        "paths": np.array([row.path for row in rows], dtype=np.str_),
+        "faces": np.array([row.number for row in rows], dtype=np.int32),
+        "boxes": np.array([astuple(row.box) for row in rows], dtype=np.float32),
+        "scores": np.array([row.score for row in rows], dtype=np.float32),
+        "usable": np.array([row.usable for row in rows]),
+        "model": np.array(recognizer.rule.model),
+    }
+    write_atomically(out, lambda file: np.savez_compressed(file, **arrays))
     typer.echo(
         f"{out}: {len(rows)} templates of {len(paths) - len(failures)} pictures, model {recognizer.encoder_name}"
     )
     if failures:
         complain(f"{len(failures)} of {len(paths)} pictures gave no template")
         raise typer.Exit(TROUBLE)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What is kept of a face until the end; its crop is not, there may be very many."""
+
+    path: str
+    number: int
+    box: Box
+    score: float
+    usable: bool
 
 
 def _gather(images: list[Path]) -> list[Path]:

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from twinface.app.cli import options
-from twinface.app.cli.output import TROUBLE, complain, write_json
+from twinface.app.cli.output import TROUBLE, complain, console, write_json
 from twinface.core.contract import EncoderContract
 from twinface.core.wording import scientific
 from twinface.errors import ModelError
 from twinface.models.registry import ModelEntry, find, shipped
 
-app = typer.Typer(help="The models inside the package.", no_args_is_help=True)
+app = typer.Typer(help="The models inside the package.")
 
 
 @app.command("list")
@@ -24,7 +24,6 @@ def list_models(json: options.Json = False) -> None:
     if json:
         write_json([_facts(entry) for entry in entries])
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("name", "kind", "size", "licence", "SHA-256", box=None, padding=(0, 2, 0, 0), header_style="dim")
@@ -32,7 +31,7 @@ def list_models(json: options.Json = False) -> None:
         facts = _facts(entry)
         size = f"{facts['bytes'] / 1e6:.1f} MB" if facts["bytes"] >= 1e6 else f"{facts['bytes'] / 1e3:.0f} kB"
         table.add_row(entry.name, facts["kind"], size, facts["licence"], facts["sha256"][:16])
-    Console(highlight=False).print(table)
+    console().print(table)
 
 
 @app.command("show")
@@ -43,13 +42,12 @@ def show_model(name: Annotated[str, typer.Argument(help="Name or contract path."
     if json:
         write_json({**_facts(entry), "contract": asdict(entry.contract), "rules": [asdict(rule) for rule in rules]})
         return
-    from rich.console import Console
     from rich.markdown import Markdown
     from rich.table import Table
 
-    console = Console(highlight=False)
+    out = console()
     if card := entry.card():
-        console.print(Markdown(card))
+        out.print(Markdown(card))
     if isinstance(entry.contract, EncoderContract):
         table = Table(
             "mirror", "target FMR", "threshold", "95% interval", "non-mated", "FNMR", "mated", title="operating points",
@@ -63,9 +61,9 @@ def show_model(name: Annotated[str, typer.Argument(help="Name or contract path."
                     mirror, scientific(point.fmr), f"{point.threshold:.4f}", f"{point.low:.4f} - {point.high:.4f}",
                     f"{point.non_mated:,}", f"{point.fnmr:.2%}", f"{point.mated:,}",
                 )  # fmt: skip
-        console.print()
-        console.print(table)
-    console.print(f"\nfile     {entry.path}\nSHA-256  {entry.contract.sha256}", soft_wrap=True)
+        out.print()
+        out.print(table)
+    out.print(f"\nfile     {entry.path}\nSHA-256  {entry.contract.sha256}", soft_wrap=True, markup=False)
 
 
 @app.command("verify")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,13 +11,28 @@ from twinface.core.types import Analysis, Face, Quality, Seconds
 from twinface.errors import TwinFaceError
 from twinface.services.recognition import FaceChoice
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
 """Exit statuses, as `cmp` has them."""
 
 
 def complain(message: str) -> None:
     """One line on stderr, whatever the message holds."""
-    typer.echo("twinface: " + " ".join(message.split()), err=True)
+    line = " ".join(message.split())
+    typer.echo("twinface: " + (line if line.isprintable() else ascii(line)), err=True)
+
+
+def console(stderr: bool = False) -> Console:
+    """Where tables are printed."""
+    from rich.console import Console
+
+    class _Console(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # Rich itself exits with status 1, which says "different"
+
+    return _Console(highlight=False, stderr=stderr)
 
 
 def write_json(value: Any) -> None:

@@ -18,20 +18,17 @@ import cv2
 import numpy as np
 from rich.console import Console
 from rich.progress import track
+from view2 import accuracy, encode, pictures_of
 
-from twinface.app.wiring import load_detector
+from twinface.app.wiring import load, load_detector
 from twinface.core.geometry import iou
 from twinface.core.types import Detection
 from twinface.datasets import lfw
-from twinface.evaluation.verification import folded_accuracy
-from twinface.models.registry import find_encoder
 from twinface.training.pictures import held_out, pool_pictures
 from twinface.training.teacher import FOUR_VIEWS, label, open_teacher
-from twinface.vision.alignment import align
 from twinface.vision.detector import OnnxDetector
-from twinface.vision.encoder import OnnxEncoder
 from twinface.vision.images import decode
-from twinface.vision.session import Session, SessionOptions
+from twinface.vision.session import SessionOptions
 
 MATCH = 0.5
 """IoU from which two boxes mark one face."""
@@ -96,38 +93,14 @@ def on_lfw(
     }
 
 
-def view_2(finders: dict[str, OnnxDetector], root: Path, lists: Path, every: int, console: Console) -> dict[str, Any]:
-    """Accuracy on View 2 with each detector's landmarks; a picture without a face counts as refused."""
-    entry, contract = find_encoder("resnet29")
-    encoder = OnnxEncoder(contract, Session(entry.path, contract.sha256), mirror=True)
-    pairs = lfw.read_pairs(lists / "pairs.txt")[::every]
-    wanted = sorted({picture for pair in pairs for picture in (pair.first, pair.second)})
-    vectors: dict[str, dict[tuple[str, int], np.ndarray]] = {name: {} for name in finders}
-    paths = {lfw.picture(root, *one): one for one in wanted}
-    for path in shown(paths, "View 2 pictures", console):
-        image = decode(path).pixels
-        crops = {}
-        for name, finder in finders.items():
-            face = main_face(finder.detect(image))
-            if face is not None and face.landmarks is not None:
-                crops[name] = align(image, face.landmarks, contract.points, contract.size)
-        for (name, _), vector in zip(crops.items(), encoder.encode(list(crops.values())), strict=True):
-            vectors[name][paths[path]] = vector
-    report: dict[str, Any] = {"pictures": len(wanted), "pairs": len(pairs)}
-    for name, found in vectors.items():
-        gaps = [
-            float(np.linalg.norm(found[pair.first] - found[pair.second]))
-            if pair.first in found and pair.second in found
-            else np.nan
-            for pair in pairs
-        ]
-        accuracy = folded_accuracy(gaps, [pair.mated for pair in pairs], [pair.fold for pair in pairs])
-        report[name] = {
-            "accuracy": accuracy.mean,
-            "deviation": accuracy.deviation,
-            "missed_pictures": len(wanted) - len(found),
-        }
-    return report
+def view_2(names: dict[str, str], root: Path, lists: Path) -> dict[str, Any]:
+    """Accuracy on View 2 with each detector's landmarks."""
+    pairs = lfw.read_pairs(lists / "pairs.txt")
+    wanted = pictures_of(pairs)
+    return {
+        title: accuracy(encode(load(detector=name), root, wanted, f"View 2, {title}"), pairs)
+        for title, name in names.items()
+    }
 
 
 def on_pool(
@@ -176,7 +149,9 @@ def main() -> None:
         "lfw": on_lfw(student, teacher, pictures[::every], options.teacher, console),
         "held_out_photos": on_pool(student, teacher, wild[::every], 24.0, console),
         "held_out_tight_faces": on_pool(student, teacher, tight[::every], 24.0, console),
-        "view_2": view_2({"student": student, "teacher": teacher}, options.lfw, options.lists, every, console),
+        "view_2": view_2(
+            {"student": options.detector, "teacher": f"yunet:{options.teacher}"}, options.lfw, options.lists
+        ),
     }
     if options.json:
         print(json.dumps(report, indent=1))

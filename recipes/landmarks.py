@@ -20,7 +20,6 @@ from twinface.training.scenes import Picture
 from twinface.training.teacher import TWO_VIEWS, LabelledFace, label, open_teacher
 from twinface.vision.alignment import cut
 
-
 SHARES = (0.4, 0.35, 0.25)
 """How often a face comes from the pool's photos, its tight faces, LFW."""
 

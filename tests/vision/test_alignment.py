@@ -177,16 +177,22 @@ def test_cut_takes_whole_pixels_as_they_are():
     assert np.array_equal(crop, image[20:170, 60:210])
 
 
-@pytest.mark.parametrize("factor", [2, 3, 7])
-def test_cut_gives_the_means_of_whole_blocks(factor):
-    # given a transform under which each crop pixel stands for a block of factor x factor pixels
-    image = np.random.default_rng(4).integers(0, 256, (400, 500, 3), dtype=np.uint8)
-    left, top, size = 5 * factor, 3 * factor, 40
-    start = np.array([left, top]) + (factor - 1) / 2
-    matrix = np.column_stack([np.eye(2) / factor, -start / factor])
-    # when it is cut, then each crop pixel is its block's mean
-    blocks = image[top : top + size * factor, left : left + size * factor].reshape(size, factor, size, factor, 3)
-    assert np.abs(cut(image, matrix, size) - blocks.mean(axis=(1, 3))).max() <= 1
+def test_cut_gives_the_means_of_two_by_two_pixels():
+    # given a transform under which each crop pixel stands for two by two of the picture's
+    image = np.random.default_rng(4).integers(0, 256, (120, 140, 3), dtype=np.uint8)
+    matrix = np.array([[0.5, 0, -10.25], [0, 0.5, -3.25]])
+    # when it is cut, then each is their mean
+    blocks = image[6 : 6 + 80, 20 : 20 + 80].reshape(40, 2, 40, 2, 3).mean(axis=(1, 3))
+    assert np.abs(cut(image, matrix, 40) - blocks).max() <= 1
+
+
+@pytest.mark.parametrize(("scale", "rest"), [(2, 40), (4, 22), (10, 10)])
+@pytest.mark.parametrize("degrees", [0, 30])
+def test_cut_averages_the_noise_of_large_pictures_away(scale, rest, degrees):
+    noise = np.tile(np.random.default_rng(2).integers(0, 256, (600, 600, 3), dtype=np.uint8), (4, 4, 1))
+    crop = cut(noise, matrix_of(scale, degrees, 800, 20), SIZE)
+    assert crop.std() < rest
+    assert crop.mean() == pytest.approx(noise.mean(), abs=1)
 
 
 @pytest.mark.parametrize(("scale", "degrees"), [(0.5, 10), (1.0, 30), (1.9, -70), (2.0, 5), (3.7, 160)])

@@ -223,7 +223,11 @@ def test_a_provider_that_fails_while_running_is_not_replaced(
         def run(self, *words: object) -> None:
             raise vendor.EPFail("the device is gone")
 
+        def __getattr__(self, name: str) -> object:
+            return getattr(whole, name)
+
     network = Session(double)
+    whole = network._session._sess
     monkeypatch.setattr(network._session, "_sess", Broken())
     with pytest.raises(ContractMismatch, match="the device is gone"):
         network.run(np.zeros((1, 2), np.float32))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twinface.core.contract import Contract, DetectorContract, EncoderContract, parse_contract
 from twinface.core.decision import DecisionRule, parse_rules
+from twinface.core.files import reason
 from twinface.errors import ContractMismatch, ModelNotFound, ModelTampered
 
 HOME = Path(__file__).parent
@@ -62,10 +63,12 @@ class ModelEntry:
         path = self.folder / f"{self.name}{RULES_SUFFIX}"
         try:
             text = path.read_text(encoding="utf-8")
-        except OSError as error:
+        except FileNotFoundError as error:
             raise ModelNotFound(
                 f"{path}: no decision rules for {self.name}; measure them with recipes/calibration.py"
             ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelNotFound(f"{path}: cannot read the decision rules ({reason(error)})") from error
         return parse_rules(text, str(path))
 
     def rule(self, mirror: bool) -> DecisionRule:
@@ -97,7 +100,7 @@ class ModelEntry:
                 with path.open("rb") as stream:
                     found = hashlib.file_digest(stream, "sha256").hexdigest()
             except OSError as error:
-                raise ModelNotFound(f"{path}: cannot read the model ({error.strerror})") from error
+                raise ModelNotFound(f"{path}: cannot read the model ({reason(error)})") from error
             if found != expected:
                 raise ModelTampered(
                     f"{path}: SHA-256 is {found[:16]}..., the contract says {expected[:16]}...; "
@@ -158,5 +161,5 @@ def _read(path: Path) -> ModelEntry:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelNotFound(f"{path}: cannot read the contract ({error})") from error
+        raise ModelNotFound(f"{path}: cannot read the contract ({reason(error)})") from error
     return ModelEntry(parse_contract(text, str(path)), path.parent)

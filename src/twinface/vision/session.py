@@ -13,6 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as vendor
 
+from twinface.core.files import reason, shown
 from twinface.errors import ContractMismatch, ModelNotFound, ModelTampered, ProviderUnavailable
 
 VENDOR_ERRORS: tuple[type[Exception], ...] = tuple(
@@ -54,8 +55,8 @@ class Session:
         check_providers(options.providers)
         try:
             content = path.read_bytes()
-        except OSError as error:
-            raise ModelNotFound(f"{path}: cannot read the model ({error.strerror})") from error
+        except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+            raise ModelNotFound(f"{shown(path)}: cannot read the model ({reason(error)})") from error
         if sha256 is not None:
             check_digest(content, sha256, path)
         settings = onnxruntime.SessionOptions()

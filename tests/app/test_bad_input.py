@@ -71,10 +71,14 @@ Content = Callable[[Path], bytes]
 PICTURES: dict[str, tuple[str, Content, str]] = {  # what it is: file name, content, what the line must say
     "empty": ("a.jpg", lambda folder: b"", "empty, there are no bytes to read"),
     "text renamed .jpg": ("a.jpg", lambda folder: b"Dear Sir,\nplease find attached", "not a picture TwinFace reads"),
-    "truncated JPEG": ("a.jpg", lambda folder: truncated((folder / "hopper.jpg").read_bytes()), "damaged or incomplete"),
+    "truncated JPEG": (
+        "a.jpg",
+        lambda folder: truncated((folder / "hopper.jpg").read_bytes()),
+        "damaged or incomplete",
+    ),
     "truncated PNG": ("a.png", lambda folder: truncated(stored(shot(folder))), "damaged or incomplete PNG picture"),
     "1x1": ("a.png", lambda folder: stored(Image.new("RGB", (1, 1))), "1 x 1 pixels cannot hold a face"),
-    "20000x20000 header": ("a.png", lambda folder: png_header(20000, 20000), "20000 x 20000 pixels, the limit is"),
+    "20000x20000 header": ("a.png", lambda folder: png_header(20000, 20000), "far more pixels than the limit"),
     "HEIC": ("a.heic", lambda folder: ftyp(b"heic"), 'pip install "twinface[heif]"'),
     "no face": ("a.png", lambda folder: stored(Image.linear_gradient("L")), "no face found"),
     "blurred face": ("a.png", blurred, "face 1 is not fit for comparison (blurred)"),

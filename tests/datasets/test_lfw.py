@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from twinface.datasets.lfw import LfwPair, people_in, picture, pictures, read_pairs
+from twinface.core.types import Box
+from twinface.datasets.lfw import LfwPair, central, people_in, picture, pictures, read_pairs
 from twinface.errors import DatasetCorrupt, DatasetMissing
 
 MATED = "Ada_Lovelace\t1\t2\nBob\t3\t4\n"
@@ -119,3 +120,9 @@ class TestPictures:
 
 def test_a_picture_is_found_by_name_and_number() -> None:
     assert picture(Path("lfw"), "Ada_Lovelace", 7) == Path("lfw/Ada_Lovelace/Ada_Lovelace_0007.jpg")
+
+
+def test_the_central_box_is_the_person_the_picture_names() -> None:
+    corner, middle = Box(0, 0, 120, 120), Box(100, 90, 40, 50)
+    assert central([corner, middle]) == 1
+    assert central([]) is None

@@ -335,7 +335,9 @@ def test_overlapping_boxes_lend_their_landmarks_where_the_contract_says_so(tmp_p
     alone, _ = OnnxDetector(plain, reporting(tmp_path, rows)).detect(blank(100, 100))
     blended, far = OnnxDetector(replace(plain, blend=0.5), reporting(tmp_path, rows)).detect(blank(100, 100))
 
-    assert alone.landmarks is not None and blended.landmarks is not None and far.landmarks is not None
+    assert alone.landmarks is not None
+    assert blended.landmarks is not None
+    assert far.landmarks is not None
     expected = np.reshape(POINTS, (5, 2))
     np.testing.assert_allclose(alone.landmarks.points, expected)
     np.testing.assert_allclose(blended.landmarks.points, expected + 2 / 3, atol=1e-4)  # 0.4 of 1.2 lies 2 further on

@@ -63,7 +63,8 @@ def embed(
         waiting.clear()
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+    shown_on = console(stderr=True)  # where it is no terminal, Rich would leave an empty line
+    with Progress(*columns, console=shown_on, transient=True, disable=not shown_on.is_terminal) as progress:
         for path in progress.track(paths, description="embedding"):
             try:
                 analysis = recognizer.locate(path)

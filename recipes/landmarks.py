@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from safetensors.torch import load_file
 
 from twinface.models.registry import find_encoder
 from twinface.training.landmarks import CropStream, LandmarkNet, LandmarkRecipe, train_landmarks
@@ -32,6 +33,9 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/landmarks"))
     parser.add_argument("--steps", type=int, default=LandmarkRecipe.steps)
+    parser.add_argument("--seed", type=int, default=LandmarkRecipe.seed)
+    parser.add_argument("--learning-rate", type=float, default=LandmarkRecipe.learning_rate)
+    parser.add_argument("--start", type=Path, help="a refiner.safetensors to go on from")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -44,13 +48,16 @@ def main() -> None:
         groups.append([LabelledFace(face.picture + len(pictures), face.points) for face in faces])
         pictures += found
         print(f"{len(found)} pictures, {len(faces)} faces", flush=True)
-    recipe = LandmarkRecipe(steps=options.steps)
+    recipe = LandmarkRecipe(options.seed, steps=options.steps, learning_rate=options.learning_rate)
     _, encoder = find_encoder("resnet29")  # the refiner sees the face as the encoder does, only smaller
     points = np.array(encoder.points) * recipe.size / encoder.size
     stream = CropStream(pictures, groups, SHARES, points, cut, recipe)
+    network = LandmarkNet(points, recipe.size)
+    if options.start:
+        network.load_state_dict(load_file(options.start))
     train_landmarks(
         stream,
-        LandmarkNet(points, recipe.size),
+        network,
         recipe,
         options.out,
         threads=options.threads,

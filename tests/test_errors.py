@@ -52,7 +52,6 @@ def test_errors_keep_their_message_across_processes(kind: type[Exception]) -> No
     assert str(pickle.loads(pickle.dumps(kind("why")))) == "why"
 
 
-@pytest.mark.xfail(strict=True, reason="its second argument is lost on the way; errors.py wants a __reduce__")
 def test_poor_quality_too_crosses_processes() -> None:
     error = pickle.loads(pickle.dumps(PoorQuality("why", "profile")))
     assert (str(error), error.reason) == ("why", "profile")

@@ -60,6 +60,10 @@ class PoorQuality(FaceError):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[PoorQuality], tuple[str, str]]:
+        """Lets the error travel between processes whole."""
+        return type(self), (str(self), self.reason)
+
 
 class ModelError(TwinFaceError):
     """A model file cannot be used."""

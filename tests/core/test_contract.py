@@ -43,10 +43,11 @@ DETECTOR = DetectorContract(
     overlap=0.3,
     licence="Apache-2.0",
     source="trained",
+    blend=0.5,
     refiner=RefinerContract("points.onnx", DIGEST, 48, POINTS),
 )
 BOTH = pytest.mark.parametrize("contract", [ENCODER, DETECTOR], ids=["encoder", "detector"])
-OPTIONAL = {"refiner"}
+OPTIONAL = {"blend", "refiner"}
 WRONG: dict[str, tuple[object, ...]] = {
     "str": (None, 7, True, []),
     "int": (None, "7", 7.5, True, []),
@@ -82,10 +83,11 @@ class TestAsText:
         assert found.keys() == {"kind", *(field.name for field in fields(contract))}
         assert found["kind"] == ("encoder" if contract is ENCODER else "detector")
 
-    def test_a_detector_without_a_refiner_need_not_say_so(self) -> None:
+    @pytest.mark.parametrize("name", sorted(OPTIONAL))
+    def test_a_detector_without_blending_or_refiner_need_not_say_so(self, name: str) -> None:
         found = facts(DETECTOR)
-        del found["refiner"]
-        assert read(found) == replace(DETECTOR, refiner=None)
+        del found[name]
+        assert read(found) == replace(DETECTOR, **{name: None})
 
     @pytest.mark.parametrize("text", ["", "{", "null", "3", '"encoder"', "[]", "{}", '{"kind": "encoder"}'])
     def test_what_is_no_contract_is_refused_naming_the_file(self, text: str) -> None:
@@ -122,7 +124,7 @@ class TestTampering:
             for one in (ENCODER, DETECTOR)
             for field in fields(one)
             for value in WRONG.get(str(field.type), (None, 7, "abc", {}))
-            if not (field.name == "refiner" and value is None)
+            if not (field.name in OPTIONAL and value is None)
         ],
     )
     def test_a_value_of_another_kind_is_noticed(self, contract: Contract, name: str, value: object) -> None:
@@ -161,6 +163,9 @@ class TestTampering:
             ("overlap", 0),
             ("overlap", 1),
             ("longest", 31),
+            ("blend", 0),
+            ("blend", 1.01),
+            ("blend", float("nan")),
             ("refiner", {}),
             ("refiner", [1]),
         ],

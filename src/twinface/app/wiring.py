@@ -22,7 +22,7 @@ def load(
     model: str | None = None,
     *,
     detector: str | None = None,
-    providers: Sequence[str] | None = None,
+    providers: Sequence[str] | str | None = None,
     threads: int | None = None,
     mirror: bool | None = None,
 ) -> Recognizer:
@@ -37,7 +37,10 @@ def load(
 
     Raises:
         ModelError: a model is missing, tampered with or unfit, or a provider is not available.
+        TwinFaceError: an environment variable or the number of threads makes no sense.
     """
+    if isinstance(providers, str):
+        providers = [providers]
     settings = Settings.from_environment()
     settings = replace(
         settings,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import Annotated, cast
@@ -58,8 +57,8 @@ def main() -> None:
         complain(f"{wrong.rstrip('.')}; see {command} --help")
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as end:  # Typer and Rich leave so when the reader of our output has gone, as `head` does
+        status = TROUBLE if end.code else SAME
     except Exception as error:  # noqa: BLE001 - the process edge
         if "--debug" in sys.argv[1:]:
             traceback.print_exc()

@@ -9,6 +9,7 @@ import typer
 
 from twinface.app.cli import options
 from twinface.app.cli.output import DIFFERENT, SAME, console, face_json, parse_choice, seconds_json, write_json
+from twinface.core.files import shown
 from twinface.core.types import Analysis, Comparison, Face
 from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, caution, fmr_label, percent
 from twinface.errors import TwinFaceError
@@ -122,7 +123,7 @@ def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path 
         "model", f"{escape(best.model)} [dim]with {escape(detector)}, {best.seconds.total * 1000:.0f} ms[/dim]"
     )
     if save is not None:
-        table.add_row("picture", Text(str(save)))
+        table.add_row("picture", Text(shown(save)))
     out.print(Padding(table, (1, 1)))
     if len(pairs) > 1:
         listing = Table("A", "B", "verdict", "probability", "distance", box=None, padding=(0, 2), header_style="dim")
@@ -141,7 +142,7 @@ def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path 
 def _describe(analysis: Analysis, face: Face, index: int) -> Any:
     from rich.text import Text
 
-    text = Text(analysis.name)
+    text = Text(shown(analysis.name))
     count = len(analysis.faces)
     if count > 1:
         which = "largest" if index == 1 else f"number {index}"

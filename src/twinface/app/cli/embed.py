@@ -97,7 +97,7 @@ def embed(
     }
     write_atomically(out, lambda file: np.savez_compressed(file, **arrays))
     typer.echo(
-        f"{out}: {len(rows)} templates of {len(paths) - len(failures)} pictures, model {recognizer.encoder_name}"
+        f"{shown(out)}: {len(rows)} templates of {len(paths) - len(failures)} pictures, model {recognizer.encoder_name}"
     )
     if failures:
         complain(f"{len(failures)} of {len(paths)} pictures gave no template")

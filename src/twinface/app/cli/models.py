@@ -10,6 +10,7 @@ import typer
 from twinface.app.cli import options
 from twinface.app.cli.output import TROUBLE, complain, console, write_json
 from twinface.core.contract import EncoderContract
+from twinface.core.files import shown
 from twinface.core.wording import scientific
 from twinface.errors import ModelError
 from twinface.models.registry import ModelEntry, find, shipped
@@ -63,7 +64,7 @@ def show_model(name: Annotated[str, typer.Argument(help="Name or contract path."
                 )  # fmt: skip
         out.print()
         out.print(table)
-    out.print(f"\nfile     {entry.path}\nSHA-256  {entry.contract.sha256}", soft_wrap=True, markup=False)
+    out.print(f"\nfile     {shown(entry.path)}\nSHA-256  {entry.contract.sha256}", soft_wrap=True, markup=False)
 
 
 @app.command("verify")

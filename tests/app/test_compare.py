@@ -1,0 +1,264 @@
+"""`twinface compare`: two pictures in, one answer out, for people and for machines; the exit status says it too."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinface.services.recognition import Recognizer
+
+KEYS = {"verdict", "probability", "distance", "similarity", "threshold", "fmr", "model", "a", "b", "seconds"}
+SIDE_KEYS = {"path", "box", "landmarks", "score", "quality", "faces"}
+
+
+@pytest.fixture
+def same(examples):
+    return examples / "collins.jpg", examples / "collins_reshoot.jpg"
+
+
+@pytest.fixture
+def different(examples):
+    return examples / "collins.jpg", examples / "hopper.jpg"
+
+
+@pytest.fixture
+def both(examples):
+    """A picture of two faces, twice."""
+    return examples / "two_faces.jpg", examples / "two_faces.jpg"
+
+
+def answer(outcome, status):
+    assert (outcome.status, outcome.err) == (status, "")
+    assert outcome.out.count("\n") == 1
+    return json.loads(outcome.out)
+
+
+# the answer
+
+
+def test_the_installed_command_answers_in_a_process_of_its_own(run_cli, same):
+    found = answer(run_cli("compare", *same, "--json"), 0)
+    assert found["verdict"] == "same"
+
+
+@pytest.mark.parametrize(("one", "other"), [("collins", "collins_reshoot"), ("hopper", "hopper_reshoot")])
+def test_two_pictures_of_one_person_are_the_same_with_status_0(cli, examples, one, other):
+    found = answer(cli("compare", examples / f"{one}.jpg", examples / f"{other}.jpg", "--json"), 0)
+    assert found["verdict"] == "same"
+    assert found["distance"] <= found["threshold"]
+    assert found["probability"] > 0.9
+
+
+@pytest.mark.parametrize("other", ["hopper", "hopper_reshoot"])
+def test_pictures_of_two_persons_are_different_with_status_1(cli, examples, other):
+    found = answer(cli("compare", examples / "collins.jpg", examples / f"{other}.jpg", "--json"), 1)
+    assert found["verdict"] == "different"
+    assert found["distance"] > found["threshold"]
+    assert found["probability"] < 0.5
+
+
+def test_the_order_of_the_pictures_does_not_matter(cli, different):
+    one, other = (answer(cli("compare", *pair, "--json"), 1) for pair in (different, different[::-1]))
+    assert one["distance"] == pytest.approx(other["distance"], abs=2e-6)
+    assert one["a"]["path"] == other["b"]["path"]
+
+
+def test_json_holds_what_is_promised(cli, different):
+    found = answer(cli("compare", *different, "--json"), 1)
+    assert found.keys() >= KEYS
+    assert found["similarity"] == pytest.approx(1 - found["distance"] ** 2 / 2, abs=1e-5)
+    assert found["fmr"] == 1e-3
+    assert found["model"] == "resnet29"
+    assert found["seconds"].keys() == {"decode", "detect", "encode", "total"}
+    parts = sum(found["seconds"][name] for name in ("decode", "detect", "encode"))
+    assert 0 < parts <= found["seconds"]["total"] + 1e-3
+    assert "pairs" not in found
+    for side, path in zip((found["a"], found["b"]), different, strict=True):
+        assert side.keys() >= SIDE_KEYS
+        assert side["path"] == str(path)
+        assert side["faces"] == side["face"] == 1
+        assert side["quality"]["usable"] is True
+        assert 0 < side["score"] <= 1
+        left, top, width, height = side["box"]
+        points = np.array(side["landmarks"])
+        assert points.shape == (5, 2)
+        assert (points > (left, top)).all()
+        assert (points < (left + width, top + height)).all()
+
+
+def test_people_read_the_verdict_and_what_it_rests_on(cli, same, different):
+    outcome = cli("compare", *same)
+    assert (outcome.status, outcome.err) == (0, "")
+    for words in ("SAME PERSON", "calibrated", "threshold", "1 in 1,000 (FMR 1e-3)", "LFW DevTrain", "resnet29"):
+        assert words in outcome.out
+    assert "faces" not in outcome.out
+    outcome = cli("compare", *different)
+    assert outcome.status == 1
+    assert "DIFFERENT PERSONS" in outcome.out
+
+
+def test_a_verdict_and_a_probability_that_seem_to_disagree_are_explained(cli, same, monkeypatch):
+    compare_all = Recognizer.compare_all
+
+    def farther(self, *words, **options):  # just beyond the threshold of the default operating point
+        (found,) = compare_all(self, *words, **options)
+        object.__setattr__(found, "distance", found.point.threshold + 1e-4)
+        return [found]
+
+    monkeypatch.setattr(Recognizer, "compare_all", farther)
+    outcome = cli("compare", *same)
+    assert outcome.status == 1
+    assert "probably one person, but not surely enough for FMR 1e-3" in outcome.out
+
+
+# options
+
+
+def test_a_stricter_operating_point_has_a_smaller_threshold(cli, same):
+    found = [answer(cli("compare", *same, "--json", "--fmr", fmr), 0) for fmr in ("1e-2", "0.001", "1e-4")]
+    assert [one["fmr"] for one in found] == [1e-2, 1e-3, 1e-4]
+    thresholds = [one["threshold"] for one in found]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert len(set(thresholds)) == 3
+    assert len({one["distance"] for one in found}) == 1
+
+
+def test_the_mirror_image_can_be_left_out_and_has_rules_of_its_own(cli, same):
+    with_mirror, without = (answer(cli("compare", *same, "--json", flag), 0) for flag in ("--flip", "--no-flip"))
+    assert with_mirror["distance"] != without["distance"]
+    assert with_mirror["threshold"] != without["threshold"]
+    assert answer(cli("compare", *same, "--json"), 0)["distance"] == with_mirror["distance"]
+
+
+def test_of_several_faces_the_largest_counts_and_their_number_is_told(cli, both, examples):
+    found = answer(cli("compare", both[0], examples / "hopper.jpg", "--json"), 0)
+    assert (found["a"]["faces"], found["a"]["face"], found["b"]["faces"]) == (2, 1, 1)
+    assert "largest of 2 faces" in cli("compare", *both).out
+
+
+def test_a_face_may_be_chosen_by_number(cli, both):
+    outcome = cli("compare", *both, "--face", "2")
+    assert outcome.status == 0
+    assert outcome.out.count("number 2 of 2 faces") == 2
+
+
+def test_all_faces_are_compared_with_all_nearest_pair_first(cli, both):
+    found = answer(cli("compare", *both, "--face", "all", "--json"), 0)
+    pairs = found["pairs"]
+    assert sorted((one["a"], one["b"]) for one in pairs) == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert [one["distance"] for one in pairs] == sorted(one["distance"] for one in pairs)
+    assert {(one["a"], one["b"]): one["verdict"] for one in pairs} == {
+        (1, 1): "same", (2, 2): "same", (1, 2): "different", (2, 1): "different",
+    }  # fmt: skip
+    assert (found["distance"], found["verdict"]) == (pairs[0]["distance"], "same")
+
+
+def test_all_pairs_are_listed_for_people_too(cli, both):
+    lines = cli("compare", *both, "--face", "all").out.splitlines()
+    listed = [line.split()[:3] for line in lines if line.split()[2:3] in (["same"], ["different"])]
+    assert sorted(map(tuple, listed)) == [
+        ("1", "1", "same"), ("1", "2", "different"), ("2", "1", "different"), ("2", "2", "same"),
+    ]  # fmt: skip
+
+
+def test_all_of_one_face_is_a_list_of_one_pair(cli, same):
+    assert len(answer(cli("compare", *same, "--face", "all", "--json"), 0)["pairs"]) == 1
+
+
+# the picture
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_the_side_by_side_picture_is_written_and_named(cli, same, tmp_path, ending):
+    target = tmp_path / f"out.{ending}"
+    outcome = cli("compare", *same, "--save", target)
+    assert outcome.status == 0
+    assert str(target) in outcome.out.replace("\n", "")
+    with Image.open(target) as picture:
+        picture.load()
+        assert picture.width > picture.height > 200
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+def test_a_picture_of_different_persons_is_written_too(cli, different, tmp_path):
+    assert cli("compare", *different, "--json", "--save", tmp_path / "out.png").status == 1
+    assert (tmp_path / "out.png").is_file()
+
+
+def test_an_older_picture_survives_a_failure(cli, examples, tmp_path):
+    target = tmp_path / "out.png"
+    target.write_bytes(b"older")
+    cli("compare", examples / "collins.jpg", "gone.jpg", "--save", target).refuses("gone.jpg")
+    assert target.read_bytes() == b"older"
+
+
+# trouble is never taken for an answer
+
+
+def test_debug_shows_the_trace_before_the_line_and_the_status_stays_2(cli, examples):
+    outcome = cli("compare", "gone.jpg", examples / "hopper.jpg", "--debug")
+    assert (outcome.status, outcome.out) == (2, "")
+    *trace, line = outcome.err.splitlines()
+    assert trace[0] == "Traceback (most recent call last):"
+    assert any("UnreadableImage" in one for one in trace)
+    assert line == "twinface: gone.jpg: no such file; check the path"
+
+
+def test_debug_changes_no_answer(cli, same):
+    assert answer(cli("--debug", "compare", *same, "--json"), 0)["verdict"] == "same"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(KeyboardInterrupt(), "interrupted"), (ZeroDivisionError("1/0"), "unexpected ZeroDivisionError: 1/0; please")],
+)
+def test_an_interruption_or_a_bug_is_trouble_and_not_different(cli, same, monkeypatch, error, said):
+    def fail(self, *words, **options):
+        raise error
+
+    monkeypatch.setattr(Recognizer, "compare_all", fail)
+    outcome = cli("compare", *same)
+    assert outcome.out == ""
+    assert outcome.status not in (0, 1)
+    assert "Traceback" not in outcome.err
+    if outcome.status == 2:
+        assert outcome.err.startswith(f"twinface: {said}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise")
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_a_reader_that_has_gone_is_trouble_and_not_different(run_python, form):
+    program = f"""
+import os, subprocess, sys
+reader, writer = os.pipe()
+os.close(reader)
+words = [sys.executable, "-m", "twinface", "models", "list", *{form!r}]
+print(subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True))
+"""
+    done = run_python(program)
+    assert "returncode=2, stderr=''" in done.out
+
+
+def test_names_with_brackets_are_printed_as_they_are(cli, examples, tmp_path):
+    path = tmp_path / "[bold]a.jpg"
+    path.write_bytes((examples / "collins.jpg").read_bytes())
+    outcome = cli("compare", path, examples / "collins.jpg", "--save", tmp_path / "[red].png")
+    assert outcome.status == 0
+    assert "[bold]a.jpg" in outcome.out
+    assert "[red].png" in outcome.out
+
+
+def test_the_version_is_told(cli):
+    import twinface
+
+    assert cli("--version").out == f"twinface {twinface.__version__}\n"
+
+
+def test_without_a_command_the_commands_are_listed(cli):
+    outcome = cli()
+    assert (outcome.status, outcome.err) == (0, "")
+    assert all(name in outcome.out for name in ("compare", "detect", "embed", "models", "doctor"))

@@ -37,7 +37,7 @@ SIDE, FACE = 250, 100
 PEER_LIMIT = 0.6
 """face_recognition's default tolerance; here only to do the same work."""
 
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TWINFACE_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TWINFACE_THREADS"), "1")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,11 @@ def export_refiner(weights: Path, out: Path) -> RefinerContract:
     model = to_onnx(network, torch.zeros(2, 3, size, size), inputs="crops", outputs=["points"])
     digest = write_onnx(model, out / "scout-points.onnx")
     return RefinerContract(
-        "scout-points.onnx", digest, size, tuple((round(float(x), 3), round(float(y), 3)) for x, y in points)
+        "scout-points.onnx",
+        digest,
+        size,
+        tuple((round(float(x), 3), round(float(y), 3)) for x, y in points),
+        mirror=True,
     )
 
 

@@ -80,7 +80,7 @@ def test_json_holds_what_is_promised(cli, different):
     for side, path in zip((found["a"], found["b"]), different, strict=True):
         assert side.keys() >= SIDE_KEYS
         assert side["path"] == str(path)
-        assert side["faces"] == side["face"] == 1
+        assert side["faces"] >= side["face"] == 1
         assert side["quality"]["usable"] is True
         assert 0 < side["score"] <= 1
         left, top, width, height = side["box"]
@@ -136,7 +136,7 @@ def test_the_mirror_image_can_be_left_out_and_has_rules_of_its_own(cli, same):
 
 def test_of_several_faces_the_largest_counts_and_their_number_is_told(cli, both, examples):
     found = answer(cli("compare", both[0], examples / "hopper.jpg", "--json"), 0)
-    assert (found["a"]["faces"], found["a"]["face"], found["b"]["faces"]) == (2, 1, 1)
+    assert (found["a"]["faces"], found["a"]["face"], found["b"]["face"]) == (2, 1, 1)
     assert "largest of 2 faces" in cli("compare", *both).out
 
 

@@ -32,7 +32,7 @@ def test_templates_come_in_the_order_given_and_are_those_of_the_python_api(cli, 
     assert found["usable"].tolist() == [True, True, True]
     assert str(found["model"]) == recognizer.rule.model
     for path, row, box, score in zip(paths, found["templates"], found["boxes"], found["scores"], strict=True):
-        (face,) = recognizer.analyze(path).faces
+        face = recognizer.analyze(path, "largest").faces[0]
         assert row == pytest.approx(face.template.vector, abs=1e-5)
         assert box == pytest.approx([face.box.x, face.box.y, face.box.width, face.box.height])
         assert score == pytest.approx(face.score)

@@ -92,7 +92,7 @@ def test_a_provider_that_is_not_there_is_refused_for_the_detector_too():
 
 
 def test_one_provider_may_be_given_as_a_word():
-    with pytest.raises(ProviderUnavailable, match="^execution provider WishExecutionProvider is"):
+    with pytest.raises(ProviderUnavailable, match=r"^execution provider WishExecutionProvider is"):
         load(providers="WishExecutionProvider")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,24 @@ def test_each_face_of_a_picture_is_refined_by_its_own_crop(tmp_path: Path) -> No
     for place, (face, grey) in enumerate(zip(refined, (24, 12, 4), strict=True)):
         np.testing.assert_allclose(face.points, np.array([[grey + 26 + 100 * place, grey + 26]] * 5), atol=1e-3)
     assert np.array_equal(network.refine(image, guesses[1]).points, refined[1].points)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_answers_for_crop_and_mirror_image_are_averaged_where_the_contract_says_so(
+    tmp_path: Path, scale: float
+) -> None:
+    lopsided = FACE + [3.0, 1.0]
+    plain = refiner(tmp_path, answering(lopsided))
+    contract = replace(plain._contract, mirror=True)
+    both = LandmarkRefiner(contract, Session(tmp_path / contract.file, contract.sha256))
+    image = np.zeros((96, 96, 3), np.uint8)
+    guess = Landmarks((FACE * scale).astype(np.float32))
+
+    np.testing.assert_allclose(plain.refine(image, guess).points, lopsided * scale, atol=1e-3)
+    flipped = lopsided[[1, 0, 2, 4, 3]]
+    flipped[:, 0] = SIZE - 1 + 1 / scale - flipped[:, 0]  # one picture pixel is 1 / scale crop pixels
+    expected = (lopsided + flipped) / 2 * scale
+    np.testing.assert_allclose(both.refine(image, guess).points, expected, atol=1e-3)
 
 
 def test_a_picture_without_faces_needs_no_run(tmp_path: Path) -> None:

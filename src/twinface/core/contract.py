@@ -74,12 +74,14 @@ class RefinerContract:
         sha256: digest of that file.
         size: width and height of the crop, pixels.
         points: where the first guess is put in the crop.
+        mirror: whether the answers for crop and mirror image are averaged.
     """
 
     file: str
     sha256: str
     size: int
     points: Points
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         _check_kinds(str(self.file), self)

@@ -16,6 +16,9 @@ Image = NDArray[np.uint8]
 
 Verdict = Literal["same", "different"]
 
+MIRRORED = (1, 0, 2, 4, 3)
+"""Order of the five landmarks after the picture is mirrored: what was left is right."""
+
 UNIT_TOLERANCE = 1e-3
 """How far a template's length may be from one."""
 

@@ -143,6 +143,7 @@ def choose(analysis: Analysis, face: FaceChoice) -> list[int]:
     Raises:
         NoFace: there is no face, or none of that number.
         SeveralFaces: the only one was asked for and there are more.
+        ValueError: no such choice.
     """
     count = len(analysis.faces)
     if count == 0:
@@ -157,6 +158,8 @@ def choose(analysis: Analysis, face: FaceChoice) -> list[int]:
                 f"{analysis.name}: {count} faces found where one was wanted; crop the picture or choose one by number"
             )
         return [0]
+    if isinstance(face, bool) or not isinstance(face, int):
+        raise ValueError(f"face: expected 'largest', 'all', 'only' or a number from 1 up, got {face!r}")
     if not 1 <= face <= count:
         raise NoFace(f"{analysis.name}: no face number {face}; {count} found, 1 is the largest")
     return [face - 1]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinface.core.geometry import iou, non_maximum_suppression
+from twinface.core.types import MIRRORED
 from twinface.training.scenes import Picture
 from twinface.vision.session import Session, SessionOptions
 
@@ -20,9 +21,6 @@ Teacher = Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]]
 
 STRIDES = (8, 16, 32)
 """Pixels of input per cell, for each of the teacher's heads."""
-
-MIRRORED = (1, 0, 2, 4, 3)
-"""Order of the five landmarks after mirroring."""
 
 View = tuple[float, bool]
 """Scale and mirroring."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from twinface.core.contract import RefinerContract
 from twinface.core.geometry import invert, similarity_transform, transform
-from twinface.core.types import Box, Image, Landmarks
+from twinface.core.types import MIRRORED, Box, Image, Landmarks
 from twinface.errors import ContractMismatch
 from twinface.vision.alignment import cut
 from twinface.vision.session import Session
@@ -81,6 +81,21 @@ class LandmarkRefiner:
             return refined
         size = self._contract.size
         crops = np.stack([cut(image, matrix, size) for matrix in matrices.values()])
+        answer = self._run(crops)
+        if self._contract.mirror:
+            mirrored = self._run(crops[:, :, ::-1])[:, list(MIRRORED)]
+            # points mirror about the picture's middle as x -> width - x, pixels as i -> width - 1 - i
+            pixel = np.array([_scale(matrix) for matrix in matrices.values()], np.float32)
+            mirrored[..., 0] = size - 1 + pixel[:, None] - mirrored[..., 0]
+            answer = ((answer + mirrored) / 2).astype(np.float32)
+        for (place, matrix), points in zip(matrices.items(), answer, strict=True):
+            # False for NaN too, so such a guess stays
+            if (np.abs(points - size / 2) <= size).all():
+                refined[place] = Landmarks(transform(points, invert(matrix)).astype(np.float32))
+        return refined
+
+    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's answer in pixels of the crops, shape (N, 5, 2)."""
         outputs = self._session.run(np.ascontiguousarray(crops.transpose(0, 3, 1, 2), dtype=np.float32))
         answer = next(iter(outputs.values()))
         if answer.shape != (len(crops), 10):
@@ -88,11 +103,7 @@ class LandmarkRefiner:
                 f"{self._contract.file}: expected output ({len(crops)}, 10), got {answer.shape}; "
                 "is it a landmark network?"
             )
-        for (place, matrix), points in zip(matrices.items(), answer.reshape(-1, 5, 2), strict=True):
-            # False for NaN too, so such a guess stays
-            if (np.abs(points - size / 2) <= size).all():
-                refined[place] = Landmarks(transform(points, invert(matrix)).astype(np.float32))
-        return refined
+        return answer.reshape(-1, 5, 2)
 
     def _matrix(self, guess: Landmarks) -> NDArray[np.float64] | None:
         """Picture to crop, shape (2, 3); None where the guess is degenerate."""
@@ -100,5 +111,9 @@ class LandmarkRefiner:
             matrix = similarity_transform(guess.points, self._points)
         except ValueError:
             return None
-        scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-        return matrix if SMALLEST_SCALE < scale < LARGEST_SCALE else None
+        return matrix if SMALLEST_SCALE < _scale(matrix) < LARGEST_SCALE else None
+
+
+def _scale(matrix: NDArray[np.float64]) -> float:
+    """Crop pixels per picture pixel."""
+    return float(np.hypot(matrix[0, 0], matrix[1, 0]))

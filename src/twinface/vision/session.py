@@ -62,6 +62,8 @@ class Session:
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.log_severity_level = 4
+        # idle threads would spin between runs and take the processors from the other network of the pipeline
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             # without enable_fallback=0 ONNX Runtime answers a failing GPU by going on with the CPU
             self._session = onnxruntime.InferenceSession(

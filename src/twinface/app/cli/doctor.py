@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from importlib import metadata
 from importlib.util import find_spec
 from typing import Literal
 
@@ -55,6 +54,8 @@ def doctor(json: options.Json = False) -> None:
 
 
 def _versions() -> list[Finding]:
+    from importlib import metadata  # takes as long as Typer, and every command imports this module
+
     findings = [Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
     for name in ("twinface", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "rich"):
         try:

@@ -1,0 +1,222 @@
+"""Models are found by name or contract, and nothing about them is taken on trust."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from twinface.core.contract import DetectorContract, EncoderContract
+from twinface.errors import ContractMismatch, ModelNotFound, ModelTampered
+from twinface.models import registry
+from twinface.models.registry import find, find_detector, find_encoder, shipped
+
+ENCODER, DETECTOR = registry.DEFAULT_ENCODER, registry.DEFAULT_DETECTOR
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A copy of the shipped models."""
+    folder = tmp_path / "models"
+    shutil.copytree(registry.HOME, folder, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    return folder
+
+
+def edit(path: Path, **facts: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+
+
+# what ships
+
+
+def test_the_defaults_ship() -> None:
+    assert {ENCODER, DETECTOR} <= {entry.name for entry in shipped()}
+    assert isinstance(find(ENCODER).contract, EncoderContract)
+    assert isinstance(find(DETECTOR).contract, DetectorContract)
+
+
+@pytest.mark.parametrize("entry", shipped(), ids=lambda entry: entry.name)
+def test_every_shipped_file_has_its_digest_a_licence_and_a_source(entry: registry.ModelEntry) -> None:
+    entry.verify()
+    assert entry.contract.licence
+    assert entry.contract.source
+    assert entry.path.parent == registry.HOME
+
+
+@pytest.mark.parametrize("entry", shipped(), ids=lambda entry: entry.name)
+def test_every_shipped_model_has_a_card(entry: registry.ModelEntry) -> None:
+    assert entry.card().startswith("# ")
+
+
+def test_the_weights_are_as_small_as_promised() -> None:
+    assert find(ENCODER).path.stat().st_size < 12_000_000
+    assert sum(path.stat().st_size for path, _ in find(DETECTOR).files) < 1_000_000
+
+
+def test_the_shipped_encoder_has_rules_with_and_without_mirror() -> None:
+    entry, contract = find_encoder(ENCODER)
+    for mirror in (True, False):
+        rule = entry.rule(mirror)
+        assert rule.model == contract.identity(mirror)
+        assert [point.fmr for point in rule.points] == [1e-2, 1e-3, 1e-4]
+        thresholds = [point.threshold for point in rule.points]
+        assert thresholds == sorted(thresholds, reverse=True)
+        misses = [point.fnmr for point in rule.points]
+        assert misses == sorted(misses)
+        for point in rule.points:
+            assert point.dataset
+            assert point.non_mated * point.fmr > 100  # a threshold rests on enough false matches
+            assert point.low < point.threshold < point.high
+
+
+# finding
+
+
+def test_a_name_or_the_path_of_a_contract_leads_to_the_same_model(home: Path) -> None:
+    assert find(ENCODER, home) == find(str(home / f"{ENCODER}.json"))
+    assert find(ENCODER, home).path == home / f"{ENCODER}.onnx"
+
+
+def test_the_name_is_the_contracts_not_the_files(home: Path) -> None:
+    (home / f"{DETECTOR}.json").rename(home / "renamed.json")
+    assert find(DETECTOR, home).name == DETECTOR
+    with pytest.raises(ModelNotFound):
+        find("renamed", home)
+
+
+def test_decision_files_are_no_models(home: Path) -> None:
+    assert [entry.name for entry in shipped(home)] == sorted([DETECTOR, ENCODER])
+
+
+@pytest.mark.parametrize("name", ["oracle", "", "resnet29.onnx", "RESNET29"])
+def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ModelNotFound, match=rf"no model named '{name}'; shipped: {ENCODER}, {DETECTOR}"):
+        find(name)
+
+
+@pytest.mark.parametrize("name", ["gone.json", ".json", "a\0b.json"])
+def test_a_missing_contract_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelNotFound, match="no such model contract"):
+        find(str(tmp_path / name))
+
+
+def test_a_folder_is_no_contract(tmp_path: Path) -> None:
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(ModelNotFound, match="no such model contract"):
+        find(str(tmp_path / "folder.json"))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"7", b"[]", b'{"kind": "encoder"}'])
+def test_a_malformed_contract_is_refused_by_its_path(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mine.json"
+    path.write_bytes(content)
+    with pytest.raises(ContractMismatch, match=r"mine\.json: not a model contract"):
+        find(str(path))
+
+
+def test_a_contract_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_bytes(b"\xff\xfe\0")
+    with pytest.raises(ModelNotFound, match=r"mine\.json: cannot read the contract"):
+        find(str(path))
+
+
+def test_kinds_are_not_confused() -> None:
+    assert find_encoder(ENCODER)[1].dimension == 128
+    assert find_detector(DETECTOR)[1].layout == "twinface"
+    with pytest.raises(ModelNotFound, match="is a detector, not an encoder"):
+        find_encoder(DETECTOR)
+    with pytest.raises(ModelNotFound, match="is an encoder, not a detector"):
+        find_detector(ENCODER)
+
+
+# digests
+
+
+def test_an_untouched_copy_verifies(home: Path) -> None:
+    for entry in shipped(home):
+        entry.verify()
+
+
+@pytest.mark.parametrize("name", [ENCODER, DETECTOR])
+def test_every_weight_file_is_verified(home: Path, name: str) -> None:
+    entry = find(name, home)
+    for path, digest in entry.files:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 3] ^= 1
+        path.write_bytes(content)
+        with pytest.raises(ModelTampered, match=rf"{path.name}: SHA-256 is .*the contract says {digest[:16]}"):
+            entry.verify()
+        content[len(content) // 3] ^= 1
+        path.write_bytes(content)
+    entry.verify()
+
+
+def test_a_refiners_file_counts_too(home: Path) -> None:
+    points = [[30.0, 40.0], [70.0, 40.0], [50.0, 60.0], [35.0, 80.0], [65.0, 80.0]]
+    refiner = {"file": "refiner.onnx", "sha256": "0" * 64, "size": 64, "points": points}
+    edit(home / f"{DETECTOR}.json", refiner=refiner)
+    entry = find(DETECTOR, home)
+    assert [path.name for path, _ in entry.files] == [f"{DETECTOR}.onnx", "refiner.onnx"]
+    with pytest.raises(ModelNotFound, match=r"refiner\.onnx: cannot read the model \(No such file"):
+        entry.verify()
+    (home / "refiner.onnx").write_bytes(b"other")
+    with pytest.raises(ModelTampered, match=r"refiner\.onnx"):
+        entry.verify()
+
+
+def test_a_missing_weight_file_is_refused(home: Path) -> None:
+    (home / f"{ENCODER}.onnx").unlink()
+    with pytest.raises(ModelNotFound, match=r"\.onnx: cannot read the model \(No such file or directory\)"):
+        find(ENCODER, home).verify()
+
+
+# decision rules and cards
+
+
+def test_rules_do_not_outlive_the_weights_they_were_measured_for(home: Path) -> None:
+    edit(home / f"{ENCODER}.json", sha256="0" * 64)
+    with pytest.raises(ContractMismatch, match="no decision rule for mirror=off with these weights"):
+        find(ENCODER, home).rule(mirror=False)
+
+
+@pytest.mark.parametrize("change", [{"name": "twin"}, {"source": "a copy"}, {"licence": "MIT"}])
+def test_rules_survive_another_name_source_or_licence(home: Path, change: dict[str, str]) -> None:
+    edit(home / f"{ENCODER}.json", **change)
+    name = change.get("name", ENCODER)
+    (home / f"{ENCODER}.decision.json").rename(home / f"{name}.decision.json")
+    find(name, home).rule(mirror=True)
+
+
+def test_an_encoder_without_rules_is_refused_with_the_remedy(home: Path) -> None:
+    (home / f"{ENCODER}.decision.json").unlink()
+    with pytest.raises(ModelNotFound, match=r"no decision rules for resnet29; measure them with recipes"):
+        find(ENCODER, home).rules()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"rules": 7}', b'{"rules": [{"model": "m"}]}'])
+def test_malformed_rules_are_refused_by_their_path(home: Path, content: bytes) -> None:
+    (home / f"{ENCODER}.decision.json").write_bytes(content)
+    with pytest.raises(ContractMismatch, match=r"resnet29\.decision\.json: not a decision file"):
+        find(ENCODER, home).rules()
+
+
+def test_rules_that_are_no_text_are_refused(home: Path) -> None:
+    (home / f"{ENCODER}.decision.json").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(ModelNotFound, match=r"resnet29\.decision\.json: cannot read the decision rules"):
+        find(ENCODER, home).rules()
+
+
+def test_a_detector_decides_nothing() -> None:
+    with pytest.raises(ContractMismatch, match="is a detector, it has no decision rules"):
+        find(DETECTOR).rule(mirror=True)
+
+
+def test_a_card_is_the_file_beside_the_contract(home: Path) -> None:
+    card = home / f"{ENCODER}.md"
+    card.write_text("# A card: Ünïcode", encoding="utf-8")
+    assert find(ENCODER, home).card() == "# A card: Ünïcode"
+    card.unlink()
+    assert find(ENCODER, home).card() == ""

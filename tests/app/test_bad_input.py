@@ -60,12 +60,12 @@ def ftyp(brand: bytes) -> bytes:
 
 
 def blurred(examples: Path) -> bytes:
-    return stored(shot(examples).filter(ImageFilter.GaussianBlur(2.4)))
+    return stored(shot(examples, "collins_reshoot.jpg").filter(ImageFilter.GaussianBlur(5)))
 
 
 def distant(examples: Path) -> bytes:
     portrait = shot(examples, "hopper.jpg")
-    return stored(portrait.resize((portrait.width // 7, portrait.height // 7)))
+    return stored(portrait.resize((portrait.width // 9, portrait.height // 9)))
 
 
 Content = Callable[[Path], bytes]

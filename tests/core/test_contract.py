@@ -47,7 +47,7 @@ DETECTOR = DetectorContract(
     refiner=RefinerContract("points.onnx", DIGEST, 48, POINTS),
 )
 BOTH = pytest.mark.parametrize("contract", [ENCODER, DETECTOR], ids=["encoder", "detector"])
-OPTIONAL = {"blend", "refiner"}
+OPTIONAL = {"blend": None, "refiner": None, "smallest": 0.0}
 WRONG: dict[str, tuple[object, ...]] = {
     "str": (None, 7, True, []),
     "int": (None, "7", 7.5, True, []),
@@ -84,10 +84,10 @@ class TestAsText:
         assert found["kind"] == ("encoder" if contract is ENCODER else "detector")
 
     @pytest.mark.parametrize("name", sorted(OPTIONAL))
-    def test_a_detector_without_blending_or_refiner_need_not_say_so(self, name: str) -> None:
+    def test_a_detector_need_not_say_what_it_does_not_do(self, name: str) -> None:
         found = facts(DETECTOR)
         del found[name]
-        assert read(found) == replace(DETECTOR, **{name: None})
+        assert read(found) == replace(DETECTOR, **{name: OPTIONAL[name]})
 
     @pytest.mark.parametrize("text", ["", "{", "null", "3", '"encoder"', "[]", "{}", '{"kind": "encoder"}'])
     def test_what_is_no_contract_is_refused_naming_the_file(self, text: str) -> None:
@@ -163,6 +163,8 @@ class TestTampering:
             ("overlap", 0),
             ("overlap", 1),
             ("longest", 31),
+            ("smallest", -1.0),
+            ("smallest", float("nan")),
             ("blend", 0),
             ("blend", 1.01),
             ("blend", float("nan")),

@@ -194,6 +194,12 @@ def test_a_network_of_one_size_sees_small_pictures_enlarged(tmp_path: Path) -> N
     np.testing.assert_allclose(found.landmarks.points, np.reshape(POINTS, (5, 2)) / 4)
 
 
+def test_faces_smaller_than_the_contract_says_are_not_reported(tmp_path: Path) -> None:
+    rows = [[0, 0, 30, 30, 0.9, 0], [50, 0, 69, 40, 0.8, 0], [0, 50, 20, 70, 0.7, 0]]
+    detector = OnnxDetector(replace(CONTRACT, smallest=20.0), reporting(tmp_path, rows))
+    assert boxes_of(detector, blank(100, 100)) == [(0, 0, 30, 30), (0, 50, 20, 70)]
+
+
 def test_overlapping_boxes_leave_the_best(tmp_path: Path) -> None:
     rows = [[10, 10, 50, 50, 0.7, 0], [12, 12, 50, 52, 0.95, 0], [14, 9, 52, 49, 0.8, 0], [48, 48, 90, 90, 0.6, 0]]
     detector = OnnxDetector(CONTRACT, reporting(tmp_path, rows))

@@ -22,7 +22,7 @@ CONTRACT = parse_contract((HOME / "resnet29.json").read_text(encoding="utf-8"), 
 FACE = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
 """Landmarks in a box of one by one."""
 
-TURNED = np.where(np.arange(5)[:, None] == 2, FACE + (0.35, 0), FACE)
+TURNED = np.where(np.arange(5)[:, None] == 2, np.add(FACE, (0.35, 0)), FACE)
 """The nose far to one side."""
 
 

@@ -108,6 +108,7 @@ class DetectorContract:
         overlap: IoU above which the lesser of two boxes is dropped.
         licence: of the weights.
         source: where the weights come from.
+        smallest: least width and height of a face, pixels of the input picture; lesser ones are not reported.
         blend: IoU from which a lesser box lends its landmarks to the best one, weighted by score; None: it does not.
         refiner: the landmark network, if there is one.
     """
@@ -124,6 +125,7 @@ class DetectorContract:
     overlap: float
     licence: str
     source: str
+    smallest: float = 0.0
     blend: float | None = None
     refiner: RefinerContract | None = None
 
@@ -135,6 +137,8 @@ class DetectorContract:
             raise ContractMismatch(f"{self.name}: scale must be positive")
         if not 0.0 < self.confidence < 1.0 or not 0.0 < self.overlap < 1.0 or self.longest < 32:
             raise ContractMismatch(f"{self.name}: confidence and overlap must lie in (0, 1), longest must be >= 32")
+        if not self.smallest >= 0.0:
+            raise ContractMismatch(f"{self.name}: smallest must be 0 or more, got {self.smallest}")
         if self.blend is not None and not 0.0 < self.blend <= 1.0:
             raise ContractMismatch(f"{self.name}: blend must lie in (0, 1], got {self.blend}")
 

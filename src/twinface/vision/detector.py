@@ -119,6 +119,8 @@ class OnnxDetector:
         detections = []
         for place in non_maximum_suppression(boxes, scores, self._contract.overlap):
             left, top, right, bottom = boxes[place].tolist()
+            if min(right - left, bottom - top) < self._contract.smallest:
+                continue
             landmarks = None if points is None else Landmarks(self._blended(boxes, scores, points, place))
             detections.append(Detection(Box(left, top, right - left, bottom - top), float(scores[place]), landmarks))
         return self._refined(image, detections) if self._refiner else detections

@@ -23,7 +23,7 @@ PAIRS = (
 
 
 def main() -> int:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     recognizer = twinface.load()
     table = Table("A", "B", "verdict", "same person?", "distance", box=None, padding=(0, 2, 0, 0), header_style="dim")
     out = Path.cwd() / "out"
@@ -44,8 +44,8 @@ def main() -> int:
     console.print(
         f"\nA distance of at most {point.threshold:.3f} counts as the same person: of two different persons\n"
         f"in {point.dataset}, {fmr_label(point.fmr)} come that near.\n"
-        "The re-shoots are made from the portraits (examples/README.md), so they are easy;\n"
-        "figures on pictures that are not are in README.md.\n"
+        "The re-shoots are made from the portraits, so they are easy (examples/README.md);\n"
+        "README.md has figures on pictures that are not.\n"
     )
     console.print("Side-by-side pictures:")
     for picture in pictures:

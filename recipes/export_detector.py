@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--detector", type=Path, default=Path("runs/detector/student.safetensors"))
     parser.add_argument("--landmarks", type=Path, default=Path("runs/landmarks/refiner.safetensors"))
-    parser.add_argument("--confidence", type=float, default=0.5)
+    parser.add_argument("--confidence", type=float, default=0.65)
     parser.add_argument("--out", type=Path, default=MODELS)
     options = parser.parse_args()
     state = load_file(options.detector)

@@ -96,7 +96,7 @@ def cli(
 def scrubbed_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TWINFACE_")}
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), kept.get("PYTHONPATH", "")]))
-    return {**kept, "PYTHONPATH": path, "PYTHONWARNINGS": "error", "OMP_NUM_THREADS": "1"}
+    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="session")

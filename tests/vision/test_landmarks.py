@@ -161,7 +161,7 @@ def test_each_face_of_a_picture_is_refined_by_its_own_crop(tmp_path: Path) -> No
 def test_answers_for_crop_and_mirror_image_are_averaged_where_the_contract_says_so(
     tmp_path: Path, scale: float
 ) -> None:
-    lopsided = FACE + [3.0, 1.0]
+    lopsided = FACE + np.array([3.0, 1.0])
     plain = refiner(tmp_path, answering(lopsided))
     contract = replace(plain._contract, mirror=True)
     both = LandmarkRefiner(contract, Session(tmp_path / contract.file, contract.sha256))

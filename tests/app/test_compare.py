@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from twinface.services.recognition import Recognizer
 
@@ -163,6 +163,28 @@ def test_all_pairs_are_listed_for_people_too(cli, both):
     assert sorted(map(tuple, listed)) == [
         ("1", "1", "same"), ("1", "2", "different"), ("2", "1", "different"), ("2", "2", "same"),
     ]  # fmt: skip
+
+
+def test_faces_left_out_for_their_quality_are_told(cli, both, tmp_path):
+    picture = Image.open(both[0])
+    half = (0, 0, picture.width // 2, picture.height)
+    picture.paste(picture.crop(half).filter(ImageFilter.GaussianBlur(6)), half)
+    picture.save(tmp_path / "half_blurred.png")
+    report = json.loads(cli("compare", tmp_path / "half_blurred.png", both[1], "--face", "all", "--json").out)
+    assert report["a"]["faces"] == 2
+    assert [one["reasons"] for one in report["a"]["left_out"]] == [["blurred"]]
+    assert report["b"]["left_out"] == []
+    assert {one["a"] for one in report["pairs"]}.isdisjoint({one["face"] for one in report["a"]["left_out"]})
+    words = cli("compare", tmp_path / "half_blurred.png", both[1], "--face", "all").out
+    assert "left out: blurred" in words
+
+
+def test_the_answer_is_not_written_over_a_picture_it_is_about(cli, same, tmp_path):
+    picture = tmp_path / "a.png"
+    Image.open(same[0]).save(picture)
+    before = picture.read_bytes()
+    cli("compare", picture, same[1], "--save", picture).refuses("a.png", "save the answer elsewhere")
+    assert picture.read_bytes() == before
 
 
 def test_all_of_one_face_is_a_list_of_one_pair(cli, same):

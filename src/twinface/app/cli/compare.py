@@ -12,7 +12,7 @@ from twinface.app.cli.output import DIFFERENT, SAME, console, face_json, parse_c
 from twinface.core.files import shown
 from twinface.core.types import Analysis, Comparison, Face
 from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, caution, fmr_label, percent
-from twinface.errors import TwinFaceError
+from twinface.errors import OutputError, TwinFaceError
 
 
 def compare(
@@ -41,6 +41,8 @@ def compare(
     choice = parse_choice(face)
     if a == "-" or b == "-":
         raise TwinFaceError("compare reads files, not standard input; save the picture first")
+    if save is not None:
+        _keep(save, a, b)
     recognizer = load(model, detector=detector, providers=provider, threads=threads, mirror=flip)
     found = recognizer.compare_all(a, b, fmr=fmr, face=choice, refuse_poor=not any_quality)
     best = found[0]
@@ -52,7 +54,7 @@ def compare(
     if json:
         write_json(comparison_json(best, found if choice == "all" else None))
     else:
-        _print(best, found, recognizer.detector_name, save)
+        _print(best, found, recognizer.detector_name, save, choice == "all")
     raise typer.Exit(SAME if best.same else DIFFERENT)
 
 
@@ -69,7 +71,27 @@ def comparison_json(best: Comparison, pairs: list[Comparison] | None) -> dict[st
     }
     if pairs is not None:
         report["pairs"] = [{"a": one.index_a, "b": one.index_b, **_scores(one)} for one in pairs]
+        for side, analysis in (("a", best.first), ("b", best.second)):
+            report[side]["left_out"] = [
+                {"face": number, "reasons": list(face.quality.reasons)} for number, face in _left_out(analysis)
+            ]
     return report
+
+
+def _left_out(analysis: Analysis) -> list[tuple[int, Face]]:
+    """Numbers and faces that were not fit for comparison, when all faces were to be compared."""
+    return [(number, face) for number, face in enumerate(analysis.faces, 1) if face.template is None]
+
+
+def _keep(save: Path, *inputs: str) -> None:
+    """Refuses to write the answer over a picture that is compared.
+
+    Raises:
+        OutputError: it would.
+    """
+    for path in inputs:
+        if save.exists() and Path(path).exists() and save.samefile(path):
+            raise OutputError(f"{shown(save)}: is one of the pictures compared; save the answer elsewhere")
 
 
 def _scores(comparison: Comparison) -> dict[str, Any]:
@@ -91,7 +113,7 @@ def _side(analysis: Analysis, face: Face, index: int) -> dict[str, Any]:
     }
 
 
-def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path | None) -> None:
+def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path | None, every: bool) -> None:
     from rich.markup import escape
     from rich.padding import Padding
     from rich.table import Table
@@ -112,6 +134,8 @@ def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path 
     table.add_row("probability", f"{percent(best.probability)} one person [dim](calibrated, prior 1 in 2)[/dim]")
     table.add_row("distance", f"{best.distance:.3f} {sign} threshold {point.threshold:.3f}")
     table.add_row("false matches", f"{fmr_label(point.fmr)} [dim]measured on {escape(point.dataset)}[/dim]")
+    if len(pairs) > 1:
+        table.add_row("", Text(f"for each pair; {len(pairs)} pairs of faces were compared", style="yellow"))
     for label, analysis, face, index in (
         ("A", best.first, best.a, best.index_a),
         ("B", best.second, best.b, best.index_b),
@@ -119,6 +143,8 @@ def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path 
         table.add_row(label, _describe(analysis, face, index))
         for note in analysis.notes:
             table.add_row("", Text(note, style="dim"))
+        for number, poor in _left_out(analysis) if every else ():
+            table.add_row("", Text(f"face {number} left out: {', '.join(poor.quality.reasons)}", style="yellow"))
     table.add_row(
         "model", f"{escape(best.model)} [dim]with {escape(detector)}, {best.seconds.total * 1000:.0f} ms[/dim]"
     )

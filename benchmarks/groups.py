@@ -43,9 +43,10 @@ def main() -> None:
     missed = 0
     paths = pool_pictures(options.pool)[1][:: options.every]
     for path in track(paths, description="UTKFace", console=Console(stderr=True), transient=True):
-        age, gender, race = (int(word) for word in path.name.split("_")[:3])
-        if age < 20:
+        words = path.stem.split("_")
+        if len(words) != 4 or int(words[0]) < 20:  # three of UTKFace's files lack their race
             continue
+        gender, race = int(words[1]), int(words[2])
         found = recognizer.locate(path).faces
         if not found:
             missed += 1

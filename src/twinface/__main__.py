@@ -1,5 +1,5 @@
 """`python -m twinface`: the `twinface` command where the script is not on the PATH."""
 
-from twinface.app.cli import main
+from twinface.app.cli import run
 
-main()
+run()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import traceback
-from typing import Annotated, cast
+from typing import Annotated, NoReturn, cast
 
 import typer
 
@@ -67,3 +69,23 @@ def main() -> None:
         else:
             complain(f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug")
     sys.exit(status)
+
+
+def run() -> NoReturn:
+    """The process's entry: `main`, then leaves at once.
+
+    Dismantling the networks and the imported libraries takes a tenth of a second and frees nothing that the system
+    does not free; all files are closed and all words flushed by then.
+    """
+    gc.disable()  # a command is too short-lived to gain from it; pausing for it while importing costs
+    status = TROUBLE
+    try:
+        main()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else TROUBLE
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # the reader of our output has gone, or the disk is full
+        status = TROUBLE
+    os._exit(status)

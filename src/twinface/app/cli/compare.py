@@ -150,7 +150,7 @@ def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path 
     )
     if save is not None:
         table.add_row("picture", Text(shown(save)))
-    out.print(Padding(table, (1, 1)))
+    out.print(Padding(table, (1, 1), expand=False))
     if len(pairs) > 1:
         listing = Table("A", "B", "verdict", "probability", "distance", box=None, padding=(0, 2), header_style="dim")
         for one in pairs:
@@ -162,7 +162,7 @@ def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path 
                 percent(one.probability),
                 f"{one.distance:.3f}",
             )
-        out.print(Padding(listing, (0, 1, 1, 3)))
+        out.print(Padding(listing, (0, 1, 1, 3), expand=False))
 
 
 def _describe(analysis: Analysis, face: Face, index: int) -> Any:

@@ -22,7 +22,7 @@ from view2 import accuracy, encode, pictures_of
 
 from twinface.app.wiring import load, load_detector
 from twinface.core.geometry import iou
-from twinface.core.types import Detection
+from twinface.core.types import MIRRORED, Detection
 from twinface.datasets import lfw
 from twinface.training.pictures import held_out, pool_pictures
 from twinface.training.teacher import FOUR_VIEWS, label, open_teacher
@@ -59,7 +59,7 @@ def on_lfw(
     """Main faces found, and how far the landmarks are from the teacher's."""
     run = open_teacher(teacher_file)
     found, agreed, teacher_missed = 0, 0, 0
-    errors, from_mean, teacher_from_mean = [], [], []
+    errors, from_mean, teacher_from_mean, teacher_mirrored = [], [], [], []
     for place, path in enumerate(shown(paths, "LFW pictures", console)):
         image = decode(path).pixels
         own, wanted = main_face(student.detect(image)), main_face(teacher.detect(image))
@@ -76,6 +76,10 @@ def on_lfw(
         assert own.landmarks is not None and wanted.landmarks is not None  # noqa: PT018
         errors.append(landmark_error(own.landmarks.points, wanted.landmarks.points))
         if place % 10 == 0:
+            reflected = main_face(teacher.detect(np.ascontiguousarray(image[:, ::-1])))
+            if reflected is not None and reflected.landmarks is not None:
+                points = reflected.landmarks.points[list(MIRRORED)] * [-1, 1] + [image.shape[1], 0]
+                teacher_mirrored.append(landmark_error(points, wanted.landmarks.points))
             for face in label(run, [image], FOUR_VIEWS):
                 if landmark_error(wanted.landmarks.points, face.points) < 0.5:
                     from_mean.append(landmark_error(own.landmarks.points, face.points))
@@ -89,7 +93,8 @@ def on_lfw(
         "landmarks_from_teacher_median": float(np.median(errors)),
         "landmarks_from_teachers_average_over_4_views": float(np.mean(from_mean)),
         "teacher_from_its_own_average_over_4_views": float(np.mean(teacher_from_mean)),
-        "faces_of_the_two_figures_above": len(from_mean),
+        "teacher_from_its_answer_to_the_mirror_image": float(np.mean(teacher_mirrored)),
+        "faces_of_the_three_figures_above": len(from_mean),
     }
 
 

@@ -71,13 +71,13 @@ def test_training_writes_weights_a_log_and_can_be_resumed(tmp_path: Path) -> Non
     recipe = DistillationRecipe(batch=2, steps=3, warmup=1, average=0.5, scene=SceneOptions(side=32))
     stream = SceneStream([[photo]], [1.0], lambda: bright_teacher, recipe)
 
-    network = distil(stream, recipe, tmp_path, report=lambda _: None)
+    network = distil(stream, recipe, tmp_path, workers=0, report=lambda _: None)
 
     saved = load_file(tmp_path / "student.safetensors")
     assert all(torch.equal(value, saved[name]) for name, value in network.state_dict().items())
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])["step"] == 3
     longer = DistillationRecipe(batch=2, steps=5, warmup=1, average=0.5, scene=SceneOptions(side=32))
-    distil(stream, longer, tmp_path, resume=True, report=lambda _: None)
+    distil(stream, longer, tmp_path, workers=0, resume=True, report=lambda _: None)
     assert json.loads((tmp_path / "state.json").read_text()) == {"step": 5}
     again = load_file(tmp_path / "student.safetensors")
     assert any(not torch.equal(value, again[name]) for name, value in saved.items())

@@ -67,7 +67,8 @@ def test_an_untrained_network_keeps_the_first_guess() -> None:
 def test_training_brings_the_points_nearer(tmp_path: Path) -> None:
     recipe = LandmarkRecipe(batch=16, steps=60, warmup=5, average=0.9, weather=CALM)
     torch.manual_seed(0)
-    network = train_landmarks(stream(recipe), LandmarkNet(POINTS, 64), recipe, tmp_path, report=lambda _: None)
+    network = LandmarkNet(POINTS, 64)
+    train_landmarks(stream(recipe), network, recipe, tmp_path, workers=0, report=lambda _: None)
     crops, wanted = next(iter(stream(LandmarkRecipe(batch=64, seed=7, weather=CALM))))
     with torch.no_grad():
         placed = network(crops.permute(0, 3, 1, 2).float())

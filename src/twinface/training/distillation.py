@@ -72,12 +72,15 @@ def distil(
     folder: Path,
     *,
     threads: int = 1,
+    workers: int = 1,
     resume: bool = False,
     report: Callable[[str], None] = print,
 ) -> DetectorNet:
     """Trains the student and returns the averaged network.
 
-    Writes `student.safetensors` (averaged weights), `raw.safetensors` (for resuming) and `log.jsonl` into `folder`.
+    `workers` processes of their own draw and label the scenes; 0 draws them in this one, which a process that already
+    runs threads should choose, as they are forked. Writes `student.safetensors` (averaged weights),
+    `raw.safetensors` (for resuming) and `log.jsonl` into `folder`.
     """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(threads)
@@ -94,7 +97,7 @@ def distil(
         average.module.load_state_dict(load_file(folder / "student.safetensors"))
         average.n_averaged.fill_(max(start, 1))
     optimiser = torch.optim.AdamW(network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=8)
+    loader = DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=8 if workers else None)
     began, sums, seen = time.monotonic(), dict.fromkeys(("score", "box", "landmarks"), 0.0), 0
     with (folder / "log.jsonl").open("a") as log:
         for step, (scenes, maps) in enumerate(loader, start + 1):

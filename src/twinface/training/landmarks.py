@@ -152,9 +152,13 @@ def train_landmarks(
     folder: Path,
     *,
     threads: int = 1,
+    workers: int = 1,
     report: Callable[[str], None] = print,
 ) -> LandmarkNet:
-    """Trains the refiner; returns the averaged network and writes it to `folder/refiner.safetensors`."""
+    """Trains the refiner; returns the averaged network and writes it to `folder/refiner.safetensors`.
+
+    `workers` processes draw the crops; 0 draws them in this one, as a process that already runs threads should choose.
+    """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +169,7 @@ def train_landmarks(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=recipe.warmup / recipe.steps
     )
-    loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=8)
+    loader = DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=8 if workers else None)
     began, total, seen = time.monotonic(), 0.0, 0
     for step, (crops, wanted) in enumerate(loader, 1):
         images = crops.permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)

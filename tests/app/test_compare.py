@@ -146,6 +146,25 @@ def test_a_face_may_be_chosen_by_number(cli, both):
     assert outcome.out.count("number 2 of 2 faces") == 2
 
 
+def test_each_picture_may_have_its_own_choice(cli, both, examples):
+    found = answer(cli("compare", examples / "collins.jpg", both[1], "--face", "largest,2", "--json"), 0)
+    assert (found["a"]["face"], found["b"]["face"]) == (1, 2)
+    cli("compare", *both, "--face", "1,2,1").refuses("--face")
+    cli("compare", *both, "--face", "9" * 5000).refuses("--face")
+
+
+def test_a_mirrored_portrait_is_the_same_person(cli, examples, tmp_path):
+    Image.open(examples / "collins.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.png")
+    found = answer(cli("compare", examples / "collins.jpg", tmp_path / "mirrored.png", "--json"), 0)
+    assert found["b"]["face"] == 1
+
+
+def test_a_closed_output_changes_no_status(run_python, same, different):
+    code = "import sys; sys.stdout = None; sys.argv = ['twinface', 'compare', {!r}, {!r}]; import twinface.__main__"
+    for pair, status in ((same, 0), (different, 1)):
+        assert run_python(code.format(*map(str, pair))).status == status
+
+
 def test_all_faces_are_compared_with_all_nearest_pair_first(cli, both):
     found = answer(cli("compare", *both, "--face", "all", "--json"), 0)
     pairs = found["pairs"]

@@ -77,3 +77,13 @@ def test_a_name_that_is_no_text_is_printed_escaped(cli, examples, tmp_path):
     outcome = cli("compare", path, examples / "collins.jpg")
     assert (outcome.status, outcome.err) == (0, "")
     assert r"\udcff.jpg" in outcome.out
+
+
+def test_a_picture_with_boxes_is_not_written_over_a_picture_that_is_read(cli, examples, tmp_path):
+    first, second = tmp_path / "x.jpg", tmp_path / "x.faces.png"
+    first.write_bytes((examples / "hopper.jpg").read_bytes())
+    second.write_bytes((examples / "collins.jpg").read_bytes())
+    for words in ([first, "--save", first], [first, second, "--save", tmp_path]):
+        cli("detect", *words).refuses("is one of the pictures read")
+    assert first.read_bytes() == (examples / "hopper.jpg").read_bytes()
+    assert second.read_bytes() == (examples / "collins.jpg").read_bytes()

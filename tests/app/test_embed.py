@@ -117,3 +117,10 @@ def test_templates_without_mirror_carry_another_identity(cli, examples, tmp_path
 @pytest.mark.parametrize("batch", ["0", "-3", "many"])
 def test_a_batch_must_be_positive(cli, examples, tmp_path, batch):
     cli("embed", examples / "hopper.jpg", "--out", tmp_path / "out.npz", "--batch", batch).refuses("--batch")
+
+
+def test_templates_are_not_written_over_a_picture_that_is_read(cli, examples, tmp_path):
+    picture = tmp_path / "picture.npz"
+    picture.write_bytes((examples / "hopper.jpg").read_bytes())
+    cli("embed", picture, "--out", picture).refuses("is one of the pictures read")
+    assert picture.read_bytes() == (examples / "hopper.jpg").read_bytes()

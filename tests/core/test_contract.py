@@ -89,7 +89,16 @@ class TestAsText:
         del found[name]
         assert read(found) == replace(DETECTOR, **{name: OPTIONAL[name]})
 
-    @pytest.mark.parametrize("text", ["", "{", "null", "3", '"encoder"', "[]", "{}", '{"kind": "encoder"}'])
+    @pytest.mark.parametrize("value", ["", ".", "..", "../net", "/dev/zero", "a\\b", "evil\x1b[31m", "two\nlines"])
+    @pytest.mark.parametrize("name", ["name", "file"])
+    def test_a_name_leads_to_no_other_folder_and_disturbs_no_terminal(self, name: str, value: str) -> None:
+        for contract in (ENCODER, DETECTOR):
+            with pytest.raises(ContractMismatch, match="a name must be printable"):
+                read({**facts(contract), name: value})
+
+    @pytest.mark.parametrize(
+        "text", ["[" * 200_000, "", "{", "null", "3", '"encoder"', "[]", "{}", '{"kind": "encoder"}']
+    )
     def test_what_is_no_contract_is_refused_naming_the_file(self, text: str) -> None:
         with pytest.raises(ContractMismatch, match=r"^net\.json: not a model contract") as caught:
             parse_contract(text, "net.json")

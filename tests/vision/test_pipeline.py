@@ -67,10 +67,11 @@ def analyzer(*found: Detection, **options: object) -> FaceAnalyzer:
     return FaceAnalyzer(Finder(*found), Mean(), CONTRACT, **options)
 
 
-def test_faces_come_largest_first_whatever_the_scores() -> None:
-    analysis = analyzer(face(0, 0, 50, 0.99), face(60, 0, 120, 0.7), face(200, 0, 80, 0.8)).locate(noise())
-    assert [one.box.width for one in analysis.faces] == [120, 80, 50]
-    assert [one.score for one in analysis.faces] == [0.7, 0.8, 0.99]
+def test_faces_come_largest_first_and_doubtful_ones_last() -> None:
+    found = face(0, 0, 50, 0.99), face(60, 0, 120, 0.8), face(200, 0, 80, 0.9), face(0, 200, 150, 0.7)
+    analysis = analyzer(*found).locate(noise())
+    assert [one.box.width for one in analysis.faces] == [120, 80, 50, 150]
+    assert [one.score for one in analysis.faces] == [0.8, 0.9, 0.99, 0.7]
     assert all(one.template is None for one in analysis.faces)
 
 

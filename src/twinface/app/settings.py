@@ -45,7 +45,7 @@ class Settings:
         """
         found = os.environ if environment is None else environment
         threads = found.get("TWINFACE_THREADS") or "0"
-        if not threads.isdecimal():
+        if not threads.isdecimal() or len(threads) > 9:
             raise TwinFaceError(f"TWINFACE_THREADS must be a whole number from 0 up, got {threads!r}")
         names = tuple(name.strip() for name in found.get("TWINFACE_PROVIDERS", "").split(",") if name.strip())
         return cls(

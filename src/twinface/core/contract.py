@@ -48,6 +48,7 @@ class EncoderContract:
 
     def __post_init__(self) -> None:
         _check_kinds(self.name, self)
+        _check_names("model contract", self.name, self.file)
         _check_digest(self.name, self.sha256)
         _check_channels(self.name, self.channels)
         _check_points(self.name, self.points)
@@ -85,6 +86,7 @@ class RefinerContract:
 
     def __post_init__(self) -> None:
         _check_kinds(str(self.file), self)
+        _check_names("refiner contract", self.file)
         _check_digest(self.file, self.sha256)
         _check_points(self.file, self.points)
         if self.size <= 0:
@@ -131,6 +133,7 @@ class DetectorContract:
 
     def __post_init__(self) -> None:
         _check_kinds(self.name, self)
+        _check_names("model contract", self.name, self.file)
         _check_digest(self.name, self.sha256)
         _check_channels(self.name, self.channels)
         if self.scale <= 0:
@@ -164,7 +167,7 @@ def parse_contract(text: str, origin: str) -> Contract:
         if kind == "detector":
             refiner = facts.pop("refiner", None)
             return DetectorContract(**_tuples(facts), refiner=_refiner(refiner))
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ContractMismatch(f"{origin}: not a model contract ({error})") from error
     raise ContractMismatch(f"{origin}: kind must be encoder or detector, got {kind!r}")
 
@@ -197,6 +200,13 @@ def _check_kinds(name: str, contract: Contract | RefinerContract) -> None:
         sound = _numbers([value]) if kinds and float in kinds else not kinds or type(value) in kinds
         if not sound:
             raise ContractMismatch(f"{name}: {field.name} must be of kind {field.type}, got {value!r}")
+
+
+def _check_names(origin: str, *names: str) -> None:
+    """Refuses names that lead out of the contract's folder or would disturb a terminal."""
+    for name in names:
+        if not name or not name.isprintable() or name in (".", "..") or "/" in name or "\\" in name:
+            raise ContractMismatch(f"{origin}: a name must be printable and name no folder, got {name!r}")
 
 
 def _numbers(values: Iterable[object]) -> bool:

@@ -40,6 +40,8 @@ class OperatingPoint:
     fnmr_high: float
 
     def __post_init__(self) -> None:
+        if not self.dataset.isprintable():
+            raise ValueError(f"operating point: the data set's name must be printable, got {self.dataset!r}")
         if not (0 < self.fmr < 1 and self.low <= self.threshold <= self.high and self.low > -1 and self.high < 3):
             raise ValueError(f"operating point: FMR must lie in (0, 1), threshold in its interval, got {self}")
         if not (0 <= self.fnmr_low <= self.fnmr <= self.fnmr_high <= 1 and self.non_mated > 0 and self.mated > 0):
@@ -103,7 +105,7 @@ def parse_rules(text: str, origin: str) -> tuple[DecisionRule, ...]:
             )
             for rule in json.loads(text)["rules"]
         )
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ContractMismatch(f"{origin}: not a decision file ({error})") from error
 
 

@@ -62,6 +62,8 @@ class ModelEntry:
         """
         path = self.folder / f"{self.name}{RULES_SUFFIX}"
         try:
+            if path.exists() and not path.is_file():
+                raise ModelNotFound(f"{path}: is no regular file; the decision rules belong there")
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
             raise ModelNotFound(
@@ -96,6 +98,8 @@ class ModelEntry:
             ModelTampered: a digest differs.
         """
         for path, expected in self.files:
+            if path.exists() and not path.is_file():
+                raise ModelNotFound(f"{path}: is no regular file; install twinface again")
             try:
                 with path.open("rb") as stream:
                     found = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
+
 from twinface.core.decision import DecisionRule
 from twinface.core.ports import Analyzer
 from twinface.core.similarity import cosine_from_distance, distance
@@ -15,6 +17,9 @@ from twinface.errors import ContractMismatch, NoFace, PoorQuality, SeveralFaces
 
 FaceChoice = Literal["largest", "all", "only"] | int
 """Which faces of a picture count: the largest, all, the only one (several are refused), or number N, 1 = largest."""
+
+FaceChoices = FaceChoice | tuple[FaceChoice, FaceChoice]
+"""One choice for both pictures of a comparison, or one for each."""
 
 
 class Recognizer:
@@ -72,7 +77,7 @@ class Recognizer:
         return self._encoded(located, indices)
 
     def compare(
-        self, a: object, b: object, *, fmr: float | None = None, face: FaceChoice = "largest", refuse_poor: bool = True
+        self, a: object, b: object, *, fmr: float | None = None, face: FaceChoices = "largest", refuse_poor: bool = True
     ) -> Comparison:
         """Compares two pictures; with `face="all"` the nearest pair of faces counts.
 
@@ -80,7 +85,7 @@ class Recognizer:
             a: a picture: path, bytes, binary file object, RGB uint8 array (H, W, 3) or Pillow image.
             b: the other.
             fmr: the operating point's target false match rate; None for the model's default.
-            face: which faces of each picture count.
+            face: which faces count, one choice for both pictures or a pair, as `("largest", 2)`.
             refuse_poor: whether faces with a quality reason are refused (PoorQuality) rather than compared anyway.
 
         Raises:
@@ -91,12 +96,13 @@ class Recognizer:
         return self.compare_all(a, b, fmr=fmr, face=face, refuse_poor=refuse_poor)[0]
 
     def compare_all(
-        self, a: object, b: object, *, fmr: float | None = None, face: FaceChoice = "all", refuse_poor: bool = True
+        self, a: object, b: object, *, fmr: float | None = None, face: FaceChoices = "all", refuse_poor: bool = True
     ) -> list[Comparison]:
         """Every chosen face of `a` with every chosen face of `b`, nearest pair first; otherwise as `compare`."""
         point = self._rule.point(fmr)
-        first, places = self._prepared(a, face, refuse_poor)
-        second, others = self._prepared(b, face, refuse_poor)
+        here, there = face if isinstance(face, tuple) else (face, face)
+        first, places = self._prepared(a, here, refuse_poor)
+        second, others = self._prepared(b, there, refuse_poor)
         comparisons = []
         for place in places:
             for other in others:
@@ -158,11 +164,11 @@ def choose(analysis: Analysis, face: FaceChoice) -> list[int]:
                 f"{analysis.name}: {count} faces found where one was wanted; crop the picture or choose one by number"
             )
         return [0]
-    if isinstance(face, bool) or not isinstance(face, int):
+    if isinstance(face, bool) or not isinstance(face, (int, np.integer)):
         raise ValueError(f"face: expected 'largest', 'all', 'only' or a number from 1 up, got {face!r}")
     if not 1 <= face <= count:
         raise NoFace(f"{analysis.name}: no face number {face}; {count} found, 1 is the largest")
-    return [face - 1]
+    return [int(face) - 1]
 
 
 def _fit(analysis: Analysis, places: list[int]) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from twinface.core.contract import DetectorContract
+from twinface.core.files import shown
 from twinface.errors import ModelNotFound
 
 
@@ -57,13 +58,15 @@ def user_contract(kind: str, path: Path) -> DetectorContract:
     """
     if kind not in KINDS:
         raise ModelNotFound(f"{kind}: no such kind of detector; known ones: {', '.join(KINDS)}")
+    if path.exists() and not path.is_file():
+        raise ModelNotFound(f"{shown(path)}: cannot read the model (no regular file)")
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise ModelNotFound(f"{path}: cannot read the model ({error.strerror})") from error
     habits = KINDS[kind]
     return DetectorContract(
-        name=f"{kind}:{path.name}",
+        name=f"{kind}:{shown(path.name)}",
         layout=kind,
         file=path.name,
         sha256=digest,

@@ -18,6 +18,10 @@ from twinface.vision.images import DEFAULT_LIMITS, DecodeLimits, ImageSource, de
 from twinface.vision.landmarks import landmarks_from_box
 from twinface.vision.quality import QualityLimits, assess
 
+DOUBTFUL = 0.8
+"""Share of the picture's best score below which a detection comes after all others, whatever its size: a patch of cloth
+that the detector half takes for a face must not pass for the largest one."""
+
 
 class FaceAnalyzer:
     """Decodes, detects, aligns, judges and encodes.
@@ -47,7 +51,7 @@ class FaceAnalyzer:
         self._quality = quality or QualityLimits()
 
     def locate(self, source: object) -> Analysis:
-        """The faces of a picture, largest first, aligned and judged, without templates.
+        """The faces of a picture, largest first (doubtful ones last), aligned and judged, without templates.
 
         Args:
             source: a path, bytes, a binary file object, an RGB uint8 array (H, W, 3) or a Pillow image.
@@ -58,7 +62,7 @@ class FaceAnalyzer:
         began = time.perf_counter()
         picture = decode(cast(ImageSource, source), limits=self._decoding)
         decoded = time.perf_counter()
-        detections = sorted(self.detector.detect(picture.pixels), key=lambda one: -one.box.area)
+        detections = _ranked(self.detector.detect(picture.pixels))
         faces = [face for one in detections if (face := self._face(picture.pixels, one)) is not None]
         found = time.perf_counter()
         seconds = Seconds(decoded - began, found - decoded, 0.0, found - began)
@@ -80,3 +84,9 @@ class FaceAnalyzer:
         return tuple(
             replace(face, template=Template(vector, identity)) for face, vector in zip(faces, vectors, strict=True)
         )
+
+
+def _ranked(detections: Sequence[Detection]) -> list[Detection]:
+    """Largest first, those of doubtful score after the others."""
+    best = max((one.score for one in detections), default=0.0)
+    return sorted(detections, key=lambda one: (one.score < DOUBTFUL * best, -one.box.area))

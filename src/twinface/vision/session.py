@@ -54,6 +54,8 @@ class Session:
         options = options or SessionOptions()
         check_providers(options.providers)
         try:
+            if path.exists() and not path.is_file():
+                raise ModelNotFound(f"{shown(path)}: cannot read the model (no regular file)")
             content = path.read_bytes()
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
             raise ModelNotFound(f"{shown(path)}: cannot read the model ({reason(error)})") from error

@@ -83,9 +83,10 @@ def run() -> NoReturn:
         main()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else TROUBLE
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:  # the reader of our output has gone, or the disk is full
-        status = TROUBLE
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # None where the caller has closed it
+                stream.flush()
+        except (OSError, ValueError):  # the reader of our output has gone, or the disk is full
+            status = TROUBLE
     os._exit(status)

@@ -8,11 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from twinface.app.cli import options
-from twinface.app.cli.output import DIFFERENT, SAME, console, face_json, parse_choice, seconds_json, write_json
+from twinface.app.cli.output import (
+    DIFFERENT,
+    SAME,
+    console,
+    face_json,
+    parse_choices,
+    refuse_overwriting,
+    seconds_json,
+    write_json,
+)
 from twinface.core.files import shown
 from twinface.core.types import Analysis, Comparison, Face
 from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, caution, fmr_label, percent
-from twinface.errors import OutputError, TwinFaceError
+from twinface.errors import TwinFaceError
 
 
 def compare(
@@ -22,7 +31,11 @@ def compare(
         float | None, typer.Option("--fmr", help="Target false match rate of the verdict: 1e-2, 1e-3 or 1e-4.")
     ] = None,
     face: Annotated[
-        str, typer.Option("--face", help="Faces that count: largest, all, only (refuse several) or a number N.")
+        str,
+        typer.Option(
+            "--face",
+            help="Faces that count: largest, all, only (refuse several), a number; or one for each, as largest,2.",
+        ),
     ] = "largest",
     json: options.Json = False,
     save: Annotated[Path | None, typer.Option("--save", help="Write a side-by-side picture (png, jpg, webp).")] = None,
@@ -38,11 +51,11 @@ def compare(
     """Tell whether two pictures show the same person. Exit status: 0 same, 1 different, 2 trouble."""
     from twinface.app.wiring import load
 
-    choice = parse_choice(face)
+    choice = parse_choices(face)
     if a == "-" or b == "-":
         raise TwinFaceError("compare reads files, not standard input; save the picture first")
     if save is not None:
-        _keep(save, a, b)
+        refuse_overwriting(save, [a, b])
     recognizer = load(model, detector=detector, providers=provider, threads=threads, mirror=flip)
     found = recognizer.compare_all(a, b, fmr=fmr, face=choice, refuse_poor=not any_quality)
     best = found[0]
@@ -52,9 +65,9 @@ def compare(
 
         write(draw_comparison(best), save)
     if json:
-        write_json(comparison_json(best, found if choice == "all" else None))
+        write_json(comparison_json(best, found if "all" in choice else None))
     else:
-        _print(best, found, recognizer.detector_name, save, choice == "all")
+        _print(best, found, recognizer.detector_name, save, "all" in choice)
     raise typer.Exit(SAME if best.same else DIFFERENT)
 
 
@@ -81,17 +94,6 @@ def comparison_json(best: Comparison, pairs: list[Comparison] | None) -> dict[st
 def _left_out(analysis: Analysis) -> list[tuple[int, Face]]:
     """Numbers and faces that were not fit for comparison, when all faces were to be compared."""
     return [(number, face) for number, face in enumerate(analysis.faces, 1) if face.template is None]
-
-
-def _keep(save: Path, *inputs: str) -> None:
-    """Refuses to write the answer over a picture that is compared.
-
-    Raises:
-        OutputError: it would.
-    """
-    for path in inputs:
-        if save.exists() and Path(path).exists() and save.samefile(path):
-            raise OutputError(f"{shown(save)}: is one of the pictures compared; save the answer elsewhere")
 
 
 def _scores(comparison: Comparison) -> dict[str, Any]:

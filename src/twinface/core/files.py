@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Callable
@@ -22,6 +23,18 @@ def reason(error: Exception) -> str:
     """What an error says, fit for a one-line message; of an operating system's error without its number and name."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return shown(" ".join(text.split()))
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a regular file; pipes and devices, which may never end, are not opened.
+
+    Raises:
+        OSError: it is missing, unreadable or no regular file.
+        ValueError: a zero byte in the path.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "no regular file")
+    return path.read_bytes()
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twinface.core.contract import Contract, DetectorContract, EncoderContract, parse_contract
 from twinface.core.decision import DecisionRule, parse_rules
-from twinface.core.files import reason
+from twinface.core.files import read_regular, reason
 from twinface.errors import ContractMismatch, ModelNotFound, ModelTampered
 
 HOME = Path(__file__).parent
@@ -62,9 +62,7 @@ class ModelEntry:
         """
         path = self.folder / f"{self.name}{RULES_SUFFIX}"
         try:
-            if path.exists() and not path.is_file():
-                raise ModelNotFound(f"{path}: is no regular file; the decision rules belong there")
-            text = path.read_text(encoding="utf-8")
+            text = read_regular(path).decode("utf-8")
         except FileNotFoundError as error:
             raise ModelNotFound(
                 f"{path}: no decision rules for {self.name}; measure them with recipes/calibration.py"
@@ -98,11 +96,8 @@ class ModelEntry:
             ModelTampered: a digest differs.
         """
         for path, expected in self.files:
-            if path.exists() and not path.is_file():
-                raise ModelNotFound(f"{path}: is no regular file; install twinface again")
             try:
-                with path.open("rb") as stream:
-                    found = hashlib.file_digest(stream, "sha256").hexdigest()
+                found = hashlib.sha256(read_regular(path)).hexdigest()
             except OSError as error:
                 raise ModelNotFound(f"{path}: cannot read the model ({reason(error)})") from error
             if found != expected:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from twinface.core.contract import DetectorContract
-from twinface.core.files import shown
+from twinface.core.files import read_regular, shown
 from twinface.errors import ModelNotFound
 
 
@@ -58,10 +58,8 @@ def user_contract(kind: str, path: Path) -> DetectorContract:
     """
     if kind not in KINDS:
         raise ModelNotFound(f"{kind}: no such kind of detector; known ones: {', '.join(KINDS)}")
-    if path.exists() and not path.is_file():
-        raise ModelNotFound(f"{shown(path)}: cannot read the model (no regular file)")
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = hashlib.sha256(read_regular(path)).hexdigest()
     except OSError as error:
         raise ModelNotFound(f"{path}: cannot read the model ({error.strerror})") from error
     habits = KINDS[kind]

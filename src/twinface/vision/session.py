@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as vendor
 
-from twinface.core.files import reason, shown
+from twinface.core.files import read_regular, reason, shown
 from twinface.errors import ContractMismatch, ModelNotFound, ModelTampered, ProviderUnavailable
 
 VENDOR_ERRORS: tuple[type[Exception], ...] = tuple(
@@ -54,9 +54,7 @@ class Session:
         options = options or SessionOptions()
         check_providers(options.providers)
         try:
-            if path.exists() and not path.is_file():
-                raise ModelNotFound(f"{shown(path)}: cannot read the model (no regular file)")
-            content = path.read_bytes()
+            content = read_regular(path)
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
             raise ModelNotFound(f"{shown(path)}: cannot read the model ({reason(error)})") from error
         if sha256 is not None:

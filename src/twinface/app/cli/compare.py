@@ -22,6 +22,7 @@ from twinface.core.files import shown
 from twinface.core.types import Analysis, Comparison, Face
 from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, caution, fmr_label, percent
 from twinface.errors import TwinFaceError
+from twinface.services.recognition import FaceChoice
 
 
 def compare(
@@ -65,14 +66,16 @@ def compare(
 
         write(draw_comparison(best), save)
     if json:
-        write_json(comparison_json(best, found if "all" in choice else None))
+        write_json(comparison_json(best, found, choice))
     else:
-        _print(best, found, recognizer.detector_name, save, "all" in choice)
+        _print(best, found, recognizer.detector_name, save, choice)
     raise typer.Exit(SAME if best.same else DIFFERENT)
 
 
-def comparison_json(best: Comparison, pairs: list[Comparison] | None) -> dict[str, Any]:
-    """The nearest pair; `pairs` lists all of them where all faces were compared."""
+def comparison_json(
+    best: Comparison, pairs: list[Comparison], choices: tuple[FaceChoice, FaceChoice]
+) -> dict[str, Any]:
+    """The nearest pair; `pairs` lists all of them where all faces were to be compared."""
     report: dict[str, Any] = {
         **_scores(best),
         "threshold": round(best.point.threshold, 6),
@@ -82,17 +85,19 @@ def comparison_json(best: Comparison, pairs: list[Comparison] | None) -> dict[st
         "b": _side(best.second, best.b, best.index_b),
         "seconds": seconds_json(best.seconds),
     }
-    if pairs is not None:
+    if "all" in choices:
         report["pairs"] = [{"a": one.index_a, "b": one.index_b, **_scores(one)} for one in pairs]
-        for side, analysis in (("a", best.first), ("b", best.second)):
+        for side, analysis, choice in (("a", best.first, choices[0]), ("b", best.second, choices[1])):
             report[side]["left_out"] = [
-                {"face": number, "reasons": list(face.quality.reasons)} for number, face in _left_out(analysis)
+                {"face": number, "reasons": list(face.quality.reasons)} for number, face in _left_out(analysis, choice)
             ]
     return report
 
 
-def _left_out(analysis: Analysis) -> list[tuple[int, Face]]:
-    """Numbers and faces that were not fit for comparison, when all faces were to be compared."""
+def _left_out(analysis: Analysis, choice: FaceChoice) -> list[tuple[int, Face]]:
+    """Numbers and faces that were not fit for comparison, where all of the picture's were to be compared."""
+    if choice != "all":
+        return []
     return [(number, face) for number, face in enumerate(analysis.faces, 1) if face.template is None]
 
 
@@ -115,7 +120,13 @@ def _side(analysis: Analysis, face: Face, index: int) -> dict[str, Any]:
     }
 
 
-def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path | None, every: bool) -> None:
+def _print(
+    best: Comparison,
+    pairs: list[Comparison],
+    detector: str,
+    save: Path | None,
+    choices: tuple[FaceChoice, FaceChoice],
+) -> None:
     from rich.markup import escape
     from rich.padding import Padding
     from rich.table import Table
@@ -138,14 +149,14 @@ def _print(best: Comparison, pairs: list[Comparison], detector: str, save: Path 
     table.add_row("false matches", f"{fmr_label(point.fmr)} [dim]measured on {escape(point.dataset)}[/dim]")
     if len(pairs) > 1:
         table.add_row("", Text(f"for each pair; {len(pairs)} pairs of faces were compared", style="yellow"))
-    for label, analysis, face, index in (
-        ("A", best.first, best.a, best.index_a),
-        ("B", best.second, best.b, best.index_b),
+    for label, analysis, face, index, choice in (
+        ("A", best.first, best.a, best.index_a, choices[0]),
+        ("B", best.second, best.b, best.index_b, choices[1]),
     ):
         table.add_row(label, _describe(analysis, face, index))
         for note in analysis.notes:
             table.add_row("", Text(note, style="dim"))
-        for number, poor in _left_out(analysis) if every else ():
+        for number, poor in _left_out(analysis, choice):
             table.add_row("", Text(f"face {number} left out: {', '.join(poor.quality.reasons)}", style="yellow"))
     table.add_row(
         "model", f"{escape(best.model)} [dim]with {escape(detector)}, {best.seconds.total * 1000:.0f} ms[/dim]"

@@ -27,29 +27,37 @@ def detect(
     from twinface.vision.drawing import draw_faces
     from twinface.vision.drawing import save as write
 
-    if save is not None and len(images) > 1:
-        if not save.is_dir():
-            raise OutputError(f"{save}: several pictures need an existing folder to be saved in")
-        names = [f"{Path(image).stem}.faces.png" for image in images]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise OutputError(f"{save}: two pictures would both be saved as {min(twice)}; save them one by one")
-    if save is not None:
-        for target in [save] if not save.is_dir() else [save / f"{Path(image).stem}.faces.png" for image in images]:
-            refuse_overwriting(target, images)
+    targets = _targets(save, images) if save is not None else [None] * len(images)
     recognizer = load(detector=detector, providers=provider, threads=threads)
     failed = 0
-    for image in images:
+    for image, target in zip(images, targets, strict=True):
         try:
             analysis = recognizer.locate(image)
         except ImageError as error:
             complain(str(error))
             failed += 1
             continue
-        if save is not None:
-            write(draw_faces(analysis), save / f"{Path(image).stem}.faces.png" if save.is_dir() else save)
+        if target is not None:
+            write(draw_faces(analysis), target)
         write_json(analysis_json(analysis))
     if failed:
         if len(images) > 1:
             complain(f"{failed} of {len(images)} pictures could not be read")
         raise typer.Exit(TROUBLE)
+
+
+def _targets(save: Path, images: list[str]) -> list[Path]:
+    """Where the picture with boxes of each image goes.
+
+    Raises:
+        OutputError: several need a folder, two would be one file, or one is a picture that is read.
+    """
+    targets = [save / f"{Path(image).stem}.faces.png" for image in images] if save.is_dir() else [save]
+    if len(targets) != len(images):
+        raise OutputError(f"{save}: several pictures need an existing folder to be saved in")
+    twice = {target.name for target in targets if targets.count(target) > 1}
+    if twice:
+        raise OutputError(f"{save}: two pictures would both be saved as {min(twice)}; save them one by one")
+    for target in targets:
+        refuse_overwriting(target, images)
+    return targets

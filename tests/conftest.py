@@ -21,6 +21,9 @@ ROOT = Path(__file__).parents[1]
 PATIENCE = 300
 """Seconds; only a hang takes so long."""
 
+CACHE: list[Path] = []
+"""Where the tests' templates are kept; one entry once they run."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -40,6 +43,12 @@ class Outcome:
         assert "please report it" not in line
         for words in said:
             assert words in line
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Templates made by tests are kept apart from the user's."""
+    CACHE.append(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +73,7 @@ def scrubbed(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def scrub(patch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("TWINFACE_")]:
         patch.delenv(name)
+    patch.setenv("TWINFACE_CACHE", str(CACHE[0]))
     patch.setenv("COLUMNS", "200")
 
 
@@ -96,7 +106,7 @@ def cli(
 def scrubbed_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TWINFACE_")}
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), kept.get("PYTHONPATH", "")]))
-    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "TWINFACE_CACHE": str(CACHE[0])}
 
 
 @pytest.fixture(scope="session")

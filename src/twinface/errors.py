@@ -7,7 +7,7 @@ TwinFaceError
   GalleryError   UnknownSubject, DuplicateSubject, GalleryLocked, GalleryCorrupt, WrongKey
   SourceError    SourceUnavailable, SourceStalled
   PolicyError    BadPolicy
-  DataError      DatasetMissing, DatasetCorrupt
+  DataError      DatasetMissing, DatasetCorrupt, SubjectLeak
   RecipeError
   OutputError
 
@@ -139,6 +139,10 @@ class DatasetMissing(DataError):
 
 class DatasetCorrupt(DataError):
     """The data set is there but a file of it is malformed."""
+
+
+class SubjectLeak(DataError):
+    """Persons of the test were in the model's training; a figure from them would flatter it."""
 
 
 class RecipeError(TwinFaceError):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from twinface.core.similarity import cosine_from_distance, distance, distances, normalise
+from twinface.core.similarity import cosine_from_distance, distance, distances, distances_of_pairs, normalise
 from twinface.core.types import Template
 from twinface.errors import ContractMismatch
 
@@ -120,3 +120,14 @@ class TestDistances:
 
     def test_an_empty_gallery_gives_an_empty_table(self) -> None:
         assert distances(normalise([[1.0, 0.0]]), np.zeros((0, 2), np.float32)).shape == (1, 0)
+
+
+def test_distances_of_chosen_pairs_are_those_of_all() -> None:
+    vectors = normalise(np.random.default_rng(0).normal(size=(6, 8)))
+    vectors[3] = np.nan
+    first, second = np.array([0, 1, 2, 4, 3]), np.array([5, 1, 0, 2, 0])
+    found = distances_of_pairs(vectors, first, second)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, distances(vectors, vectors)[first, second], atol=1e-3)  # near 0 that one rounds
+    assert found[1] == 0
+    assert np.isnan(found[4])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from twinface.errors import TwinFaceError
 from twinface.models.registry import DEFAULT_DETECTOR, DEFAULT_ENCODER
@@ -54,3 +55,19 @@ class Settings:
             names or cls.providers,
             int(threads),
         )
+
+
+def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where what can be computed again is kept: TWINFACE_CACHE, or the platform's place for it."""
+    from platformdirs import user_cache_path
+
+    found = os.environ if environment is None else environment
+    return Path(found.get("TWINFACE_CACHE") or user_cache_path("twinface", appauthor=False))
+
+
+def data_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where fetched data sets are kept: TWINFACE_DATA, or the platform's place for a user's data."""
+    from platformdirs import user_data_path
+
+    found = os.environ if environment is None else environment
+    return Path(found.get("TWINFACE_DATA") or user_data_path("twinface", appauthor=False))

@@ -59,11 +59,7 @@ class EncoderContract:
 
     def identity(self, mirror: bool) -> str:
         """SHA-256 over weights and preprocessing; equal identities mean comparable templates."""
-        facts = asdict(self)
-        for name in ("name", "file", "licence", "source"):
-            del facts[name]
-        facts["mirror"] = mirror
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return _digest({**asdict(self), "mirror": mirror})
 
 
 @dataclass(frozen=True)
@@ -145,6 +141,11 @@ class DetectorContract:
         if self.blend is not None and not 0.0 < self.blend <= 1.0:
             raise ContractMismatch(f"{self.name}: blend must lie in (0, 1], got {self.blend}")
 
+    @property
+    def identity(self) -> str:
+        """SHA-256 over weights and settings; equal identities mean equal detections."""
+        return _digest(asdict(self))
+
 
 Contract = EncoderContract | DetectorContract
 
@@ -187,6 +188,12 @@ def _tuples(facts: Mapping[str, Any]) -> dict[str, Any]:
         return tuple(freeze(item) for item in value) if isinstance(value, list) else value
 
     return {name: freeze(value) for name, value in facts.items()}
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    """SHA-256 over what shapes a model's answers; its names and papers do not."""
+    telling = {name: value for name, value in facts.items() if name not in ("name", "file", "licence", "source")}
+    return hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()
 
 
 KINDS: Mapping[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}

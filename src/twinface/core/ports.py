@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinface.core.types import Analysis, Detection, Face, Image
+from twinface.core.types import Acquired, Analysis, Detection, Face, Image
 
 
 class Detector(Protocol):
@@ -17,6 +17,11 @@ class Detector(Protocol):
     @property
     def name(self) -> str:
         """Short name for reports."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Identity of contract and weights; see `DetectorContract.identity`."""
         ...
 
     def detect(self, image: Image) -> list[Detection]:
@@ -51,6 +56,11 @@ class Analyzer(Protocol):
     """Turns a picture of any accepted kind into faces with templates."""
 
     @property
+    def identity(self) -> str:
+        """Digest of all that shapes its templates: models, preprocessing, code, libraries."""
+        ...
+
+    @property
     def encoder(self) -> Encoder:
         """What makes the templates."""
         ...
@@ -65,4 +75,21 @@ class Analyzer(Protocol):
 
     def encode(self, faces: Sequence[Face]) -> tuple[Face, ...]:
         """The same faces with templates, encoded in batches."""
+        ...
+
+
+class TemplateCache(Protocol):
+    """Keeps what pictures gave, so that it is computed once."""
+
+    def find(self, space: str, digests: Sequence[str]) -> dict[str, Acquired]:
+        """What is known of pictures with these SHA-256 digests.
+
+        Args:
+            space: digest of all that shaped the templates; nothing is shared between spaces.
+            digests: of the pictures' bytes, hexadecimal.
+        """
+        ...
+
+    def keep(self, space: str, rows: Mapping[str, Acquired]) -> None:
+        """Remembers more."""
         ...

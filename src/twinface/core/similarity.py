@@ -52,3 +52,20 @@ def distances(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[n
     """Euclidean distances of every unit vector of `one` (N, D) with every one of `other` (M, D), shape (N, M)."""
     squared: NDArray[np.float32] = 2.0 - 2.0 * (one @ other.T)
     return np.sqrt(np.clip(squared, 0.0, 4.0))
+
+
+def distances_of_pairs(
+    templates: NDArray[np.float32], first: NDArray[np.integer], second: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """Euclidean distances of chosen pairs of unit vectors.
+
+    Args:
+        templates: shape (N, D); rows of NaN give NaN.
+        first: places of one side, shape (M,).
+        second: of the other.
+
+    Returns:
+        Shape (M,), in [0, 2].
+    """
+    gaps: NDArray[np.float32] = np.linalg.norm(templates[first] - templates[second], axis=1).astype(np.float32)
+    return np.minimum(gaps, np.float32(2.0))

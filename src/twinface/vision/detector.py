@@ -98,6 +98,11 @@ class OnnxDetector:
         """The contract's name."""
         return self._contract.name
 
+    @property
+    def identity(self) -> str:
+        """Identity of weights and settings; see `DetectorContract.identity`."""
+        return self._contract.identity
+
     def detect(self, image: Image) -> list[Detection]:
         """Faces of a picture, best score first.
 

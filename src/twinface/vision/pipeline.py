@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import cast
 
+import cv2
 import numpy as np
+import onnxruntime
+import PIL
 
 from twinface.core.contract import EncoderContract
 from twinface.core.ports import Detector, Encoder
@@ -50,6 +56,15 @@ class FaceAnalyzer:
         self._decoding = decoding
         self._quality = quality or QualityLimits()
 
+    @property
+    def identity(self) -> str:
+        """Digest of models, preprocessing, this room's code and the libraries it calls: equal ones, equal templates.
+
+        Only rounding may differ, between processors and numbers of threads.
+        """
+        parts = [self.encoder.identity, self.detector.identity, repr(self._decoding), repr(self._quality)]
+        return hashlib.sha256("\n".join([*parts, _revision()]).encode()).hexdigest()
+
     def locate(self, source: object) -> Analysis:
         """The faces of a picture, largest first (doubtful ones last), aligned and judged, without templates.
 
@@ -90,3 +105,12 @@ def _ranked(detections: Sequence[Detection]) -> list[Detection]:
     """Largest first, those of doubtful score after the others."""
     best = max((one.score for one in detections), default=0.0)
     return sorted(detections, key=lambda one: (one.score < DOUBTFUL * best, -one.box.area))
+
+
+@cache
+def _revision() -> str:
+    """Versions of the libraries, and a digest of this room's code: no one need remember to raise a number."""
+    code = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        code.update(path.read_bytes())
+    return f"{onnxruntime.__version__} {cv2.__version__} {PIL.__version__} {np.__version__} {code.hexdigest()}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from twinface.core.calibration import wilson
-from twinface.datasets.lfw import read_pairs
+from twinface.datasets.pairs import read_pairs
 from twinface.services.recognition import Recognizer
 
 PAIRS = 120

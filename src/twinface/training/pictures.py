@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from twinface.datasets import lfw
+from twinface.datasets.pairs import people_in, read_pairs
 from twinface.errors import DatasetCorrupt, DatasetMissing
 from twinface.training.scenes import Picture
 
@@ -42,8 +43,8 @@ def training_pictures(root: Path, lists: Path, pool: Path) -> list[list[Path]]:
     Raises:
         DataError: something is missing or malformed.
     """
-    reserved = lfw.people_in(lfw.read_pairs(lists / "pairs.txt"))
-    reserved |= lfw.people_in(lfw.read_pairs(lists / "pairsDevTest.txt"))
+    reserved = people_in(read_pairs(lists / "pairs.txt"))
+    reserved |= people_in(read_pairs(lists / "pairsDevTest.txt"))
     allowed = [path for name, paths in lfw.pictures(root).items() if name not in reserved for path in paths]
     wild, tight = ([path for path in paths if not held_out(path)] for paths in pool_pictures(pool))
     return [wild, tight, allowed]

@@ -16,11 +16,6 @@ from twinface.core.files import shown, write_atomically
 from twinface.core.types import Box, Face
 from twinface.errors import FaceError, ImageError, OutputError
 
-PICTURES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif"}
-)
-"""Endings by which a folder's pictures are known."""
-
 
 def embed(
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="IMG...")],
@@ -118,6 +113,8 @@ class _Row:
 
 def _gather(images: list[Path]) -> list[Path]:
     """The pictures named, and those in the folders named, at any depth, in order of path."""
+    from twinface.datasets.photos import PICTURES
+
     paths: list[Path] = []
     for image in images:
         if image.is_dir():

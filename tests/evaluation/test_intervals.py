@@ -1,0 +1,54 @@
+"""Rates with honest intervals."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from twinface.evaluation.intervals import Interval, rate
+
+LAW = settings(deadline=None)
+
+
+@LAW
+@given(st.integers(2, 100_000), st.data())
+def test_between_none_and_all_it_is_wilsons_interval(trials: int, data: st.DataObject) -> None:
+    errors = data.draw(st.integers(1, trials - 1))
+    reference = binomtest(errors, trials).proportion_ci(0.95, method="wilson")
+    found = rate(errors, trials)
+    assert found.value == errors / trials
+    assert (found.low, found.high) == pytest.approx((reference.low, reference.high), abs=1e-7)
+
+
+@pytest.mark.parametrize(("trials", "high"), [(1, 1.0), (3, 1.0), (4, 0.75), (300, 0.01), (3_000_000, 1e-6)])
+def test_no_error_in_n_trials_bounds_the_rate_at_three_nths(trials: int, high: float) -> None:
+    assert rate(0, trials) == Interval(0.0, 0.0, high)
+    assert rate(trials, trials) == Interval(1.0, 1.0 - high, 1.0)
+
+
+@LAW
+@given(st.integers(4, 100_000))
+def test_the_bound_is_where_no_error_would_be_a_one_in_twenty_chance(trials: int) -> None:
+    assert (1 - rate(0, trials).high) ** trials <= 0.05
+
+
+@LAW
+@given(st.integers(1, 5000), st.data())
+def test_errors_and_successes_mirror_each_other(trials: int, data: st.DataObject) -> None:
+    errors = data.draw(st.integers(0, trials))
+    one, other = rate(errors, trials), rate(trials - errors, trials)
+    assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low), abs=1e-9)
+
+
+@pytest.mark.parametrize(("errors", "trials"), [(0, 0), (1, 0), (-1, 5), (6, 5)])
+def test_what_is_no_share_is_refused(errors: int, trials: int) -> None:
+    with pytest.raises(ValueError, match="is no proportion"):
+        rate(errors, trials)
+
+
+@pytest.mark.parametrize("ends", [(0.6, 0.9), (0.1, 0.4), (float("nan"), 1.0)])
+def test_an_interval_holds_its_value(ends: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="the value must lie in it"):
+        Interval(0.5, *ends)

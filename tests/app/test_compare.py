@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from twinface.core.decision import write_rules
+from twinface.models.registry import HOME
 from twinface.services.recognition import Recognizer
 
-KEYS = {"verdict", "probability", "distance", "similarity", "threshold", "fmr", "model", "a", "b", "seconds"}
+KEYS = {
+    "verdict", "probability", "distance", "similarity", "threshold", "fmr", "band", "model", "a", "b", "seconds",
+}  # fmt: skip
 SIDE_KEYS = {"path", "box", "landmarks", "score", "quality", "faces"}
 
 
@@ -72,6 +78,7 @@ def test_json_holds_what_is_promised(cli, different):
     assert found.keys() >= KEYS
     assert found["similarity"] == pytest.approx(1 - found["distance"] ** 2 / 2, abs=1e-5)
     assert found["fmr"] == 1e-3
+    assert found["band"] is None
     assert found["model"] == "resnet29"
     assert found["seconds"].keys() == {"decode", "detect", "encode", "total"}
     parts = sum(found["seconds"][name] for name in ("decode", "detect", "encode"))
@@ -113,6 +120,134 @@ def test_a_verdict_and_a_probability_that_seem_to_disagree_are_explained(cli, sa
     outcome = cli("compare", *same)
     assert outcome.status == 1
     assert "probably one person, but not surely enough for FMR 1e-3" in outcome.out
+
+
+# doubt
+
+
+def test_within_the_band_the_answer_is_inconclusive_with_status_3(cli, different):
+    found = answer(cli("compare", *different, "--band", "0.99", "--json"), 3)
+    assert found["verdict"] == "inconclusive"
+    assert 0.01 < found["probability"] < 0.99
+    band = found["band"]
+    assert band["probability"] == 0.99
+    assert band["low"] < found["threshold"] < found["distance"] < band["high"]
+
+
+def test_outside_the_band_the_answer_is_as_sure_as_was_wanted(cli, same, different):
+    found = answer(cli("compare", *different, "--band", "0.9", "--json"), 1)
+    assert found["verdict"] == "different"
+    assert found["probability"] <= 0.1
+    assert found["distance"] >= found["band"]["high"] >= found["threshold"]
+    found = answer(cli("compare", *same, "--band", "0.9", "--json"), 0)
+    assert found["probability"] >= 0.9
+    assert found["distance"] <= found["band"]["low"] <= found["threshold"]
+
+
+def test_the_installed_command_is_inconclusive_with_status_3(run_cli, different):
+    assert run_cli("compare", *different, "--band", "0.99", "--json").status == 3
+
+
+def test_people_read_that_it_is_inconclusive_and_why(cli, different):
+    outcome = cli("compare", *different, "--band", "0.99")
+    assert outcome.status == 3
+    for words in ("? INCONCLUSIVE", "probably two persons, but not surely enough", "at least 99.0% sure is wanted"):
+        assert words in outcome.out
+    assert "DIFFERENT" not in outcome.out
+
+
+def test_an_inconclusive_answer_is_drawn_too(cli, different, tmp_path):
+    assert cli("compare", *different, "--band", "0.99", "--json", "--save", tmp_path / "out.png").status == 3
+    assert (tmp_path / "out.png").is_file()
+
+
+def test_the_help_tells_all_statuses(cli):
+    words = " ".join(cli("compare", "--help").out.split())
+    assert "Exit status: 0 same, 1 different, 2 trouble, 3 inconclusive" in words
+
+
+@pytest.mark.parametrize("band", ["nan", "0.5", "1", "-1", "inf"])
+def test_a_band_that_is_none_is_trouble(cli, same, band):
+    cli("compare", *same, "--band", band).refuses("band", "must lie between 0.5 and 1")
+
+
+def test_a_band_surer_than_the_calibration_is_trouble(cli, same):
+    cli("compare", *same, "--band", "0.99999").refuses("band 0.99999", "support no more than 0.999")
+
+
+# a calibration of one's own
+
+
+@pytest.fixture
+def own(recognizer, tmp_path):
+    """The shipped rule with a threshold so strict that nothing passes, and a band."""
+    rule = recognizer.rule
+    points = tuple(replace(point, dataset="my people", threshold=0.01, low=0.01, high=0.01) for point in rule.points)
+    path = tmp_path / "own.json"
+    path.write_text(write_rules([replace(rule, points=points)]))
+    return path
+
+
+def test_a_users_calibration_decides_in_place_of_the_shipped_one(cli, same, own):
+    found = answer(cli("compare", *same, "--calibration", own, "--json"), 1)
+    assert (found["verdict"], found["threshold"]) == ("different", 0.01)
+    assert "my people" in cli("compare", *same, "--calibration", own).out
+
+
+def test_the_operating_points_are_those_of_the_users_calibration(cli, same, own, recognizer):
+    rule = recognizer.rule
+    own.write_text(write_rules([replace(rule, points=(replace(rule.point(), fmr=0.05),), default_fmr=0.05)]))
+    found = answer(cli("compare", *same, "--calibration", own, "--json"), 0)
+    assert found["fmr"] == 0.05
+    cli("compare", *same, "--calibration", own, "--fmr", "1e-3").refuses("measured ones: 0.05")
+
+
+def test_a_calibrations_own_band_applies(cli, different, own, recognizer):
+    own.write_text(write_rules([replace(recognizer.rule, band=0.99)]))
+    found = answer(cli("compare", *different, "--calibration", own, "--json"), 3)
+    assert found["band"]["probability"] == 0.99
+    assert cli("compare", *different, "--calibration", own, "--band", "0.9").status == 1
+
+
+def test_a_calibration_of_another_model_is_refused_with_the_remedy(cli, same, own, recognizer):
+    text = own.read_text().replace(recognizer.rule.model, "0" * 64)
+    own.write_text(text)
+    cli("compare", *same, "--calibration", own).refuses(
+        "own.json", "no decision rule of resnet29", "twinface calibrate"
+    )
+
+
+def test_a_calibration_for_the_other_mirror_setting_says_which_option_helps(cli, same, own):
+    cli("compare", *same, "--calibration", own, "--no-flip").refuses("own.json", "there is one for --flip")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff\xd8\xff", b'{"rules": []}'])
+def test_a_calibration_that_cannot_be_read_is_refused(cli, same, tmp_path, content):
+    path = tmp_path / "own.json"
+    if content is not None:
+        path.write_bytes(content)
+    cli("compare", *same, "--calibration", path).refuses("own.json")
+
+
+def test_a_folder_is_no_calibration(cli, same, tmp_path):
+    cli("compare", *same, "--calibration", tmp_path).refuses(tmp_path.name)
+
+
+def test_an_encoder_that_nobody_has_calibrated_can_be_used_with_ones_own(cli, same, tmp_path, own):
+    for path in HOME.glob("resnet29.*"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "resnet29.decision.json").unlink()
+    model = tmp_path / "resnet29.json"
+    cli("compare", *same, "--model", model).refuses("no decision rules", "twinface calibrate")
+    assert cli("compare", *same, "--model", model, "--calibration", own, "--json").status == 1
+
+
+def test_the_picture_is_not_written_over_the_calibration(cli, same, own, tmp_path):
+    alias = tmp_path / "own.png"
+    alias.symlink_to(own)
+    before = own.read_bytes()
+    cli("compare", *same, "--calibration", own, "--save", alias).refuses("own.png", "save the answer elsewhere")
+    assert own.read_bytes() == before
 
 
 # options

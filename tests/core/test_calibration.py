@@ -4,7 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from twinface.core.calibration import ProbabilityCurve, Threshold, fit_probability, threshold_at, wilson
+from twinface.core import calibration
+from twinface.core.calibration import (
+    FEW,
+    LogisticCurve,
+    Threshold,
+    fit_probability,
+    threshold_at,
+    thresholds_at,
+    wilson,
+)
 
 LAW = settings(max_examples=40, deadline=None)
 
@@ -89,6 +98,17 @@ class TestFitProbability:
         assert curve.probability(0.0) == pytest.approx(1 - 1 / 52)
         assert curve.probability(2.0) == pytest.approx(1 / 52)
 
+    def test_gathering_many_distances_in_bins_changes_nothing_that_counts(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mated, non_mated = labelled(-60, 0.42, 4 * FEW, seed=4)
+        gathered = fit_probability(mated, non_mated)
+        monkeypatch.setattr(calibration, "FEW", 10**9)
+        plain = fit_probability(mated, non_mated)
+        assert gathered != plain
+        assert gathered.slope == pytest.approx(plain.slope, rel=1e-5)
+        assert gathered.intercept == pytest.approx(plain.intercept, rel=1e-5)
+
     def test_swapped_labels_are_refused(self) -> None:
         mated, non_mated = labelled(-30, 0.4, 1000, seed=0)
         with pytest.raises(ValueError, match="are the labels swapped"):
@@ -106,28 +126,35 @@ class TestFitProbability:
             fit_probability(np.full(20, 0.3), [*np.full(20, 0.6), bad])
 
 
-class TestProbabilityCurve:
+class TestLogisticCurve:
     @LAW
     @given(st.floats(-1e4, -1e-3), st.floats(-100, 100), st.lists(st.floats(0, 2), min_size=2, max_size=9))
     def test_it_falls_with_distance_and_stays_within_its_floor(
         self, slope: float, intercept: float, distances: list[float]
     ) -> None:
-        curve = ProbabilityCurve(slope, intercept, 0.001)
+        curve = LogisticCurve(slope, intercept, 0.001)
         values = [curve.probability(distance) for distance in sorted(distances)]
         assert values == sorted(values, reverse=True)
         assert all(0.001 <= value <= 0.999 for value in values)
 
     def test_it_is_logistic_between_the_floors(self) -> None:
-        curve = ProbabilityCurve(-10, 5, 1e-6)
+        curve = LogisticCurve(-10, 5, 1e-6)
         assert curve.probability(0.5) == pytest.approx(0.5)
         assert curve.probability(0.3) == pytest.approx(1 / (1 + np.exp(-2)))
+
+    def test_many_distances_give_what_each_of_them_gives(self) -> None:
+        curve = LogisticCurve(-10, 5, 1e-6)
+        many = curve.at([[0.1, 0.5], [0.9, np.nan]])
+        assert many.shape == (2, 2)
+        assert many[:, 0].tolist() == [curve.probability(0.1), curve.probability(0.9)]
+        assert np.isnan(many[1, 1])
 
     @pytest.mark.parametrize(
         "values", [(0, 1, 0.1), (1, 1, 0.1), (np.nan, 1, 0.1), (-1, np.inf, 0.1), (-1, 1, 0), (-1, 1, 0.5)]
     )
     def test_a_curve_that_does_not_fall_or_has_no_floor_is_refused(self, values: tuple[float, float, float]) -> None:
         with pytest.raises(ValueError, match="slope must fall and floor lie in"):
-            ProbabilityCurve(*values)
+            LogisticCurve(*values)
 
 
 class TestThresholdAt:
@@ -161,6 +188,12 @@ class TestThresholdAt:
         found = threshold_at(distances, subjects, 0.2, rounds=2)
         assert found.fmr == 0
         assert found.value < 0
+
+    def test_several_targets_at_once_give_what_each_alone_gives(self) -> None:
+        pairs = everyone_with_everyone(np.random.default_rng(1).normal(0.57, 0.06, (80, 80)))
+        targets = [0.2, 0.05, 0.01]
+        together = thresholds_at(*pairs, targets, rounds=40)
+        assert together == [threshold_at(*pairs, target, rounds=40) for target in targets]
 
     def test_the_order_of_the_pairs_does_not_matter(self) -> None:
         distances, subjects = strangers(1000)
@@ -211,7 +244,7 @@ class TestThresholdAt:
 
     def test_every_pair_has_two_people(self) -> None:
         distances, subjects = strangers(1000)
-        for wrong in (subjects[:-1], subjects.ravel(), subjects[:, :1], subjects - 1):
+        for wrong in (subjects[:-1], subjects.ravel(), subjects[:, :1], subjects - 1, subjects + 0.5):
             with pytest.raises(ValueError, match="subjects must be 1000 pairs of integers from 0"):
                 threshold_at(distances, wrong, 0.1)
 

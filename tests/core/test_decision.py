@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinface.core.calibration import ProbabilityCurve
-from twinface.core.decision import DecisionRule, OperatingPoint, parse_rules, write_rules
+from twinface.core.calibration import LogisticCurve
+from twinface.core.decision import Band, DecisionRule, OperatingPoint, parse_rules, write_rules
+from twinface.core.isotonic import IsotonicCurve
 from twinface.errors import ContractMismatch
 
 LAW = settings(max_examples=40, deadline=None)
@@ -19,7 +20,7 @@ def point(fmr: float, threshold: float = 0.42, model: str = "m") -> OperatingPoi
     return OperatingPoint(model, "LFW DevTrain", fmr, threshold, low, high, 100_000, 1100, 0.01, 0.006, 0.018)
 
 
-RULE = DecisionRule("m", ProbabilityCurve(-60.0, 26.0, 1e-3), (point(1e-2, 0.45), point(1e-3), point(1e-4, 0.38)), 1e-3)
+RULE = DecisionRule("m", LogisticCurve(-60.0, 26.0, 1e-3), (point(1e-2, 0.45), point(1e-3), point(1e-4, 0.38)), 1e-3)
 
 
 class TestOperatingPoint:
@@ -85,6 +86,68 @@ class TestDecisionRule:
             replace(RULE, default_fmr=0.5)
 
 
+class TestInconclusive:
+    def test_without_a_band_every_distance_has_an_answer(self) -> None:
+        assert RULE.inconclusive(RULE.point()) is None
+
+    @LAW
+    @given(st.floats(0, 2), st.floats(0.51, 0.99), st.sampled_from([1e-2, 1e-3, 1e-4]), st.booleans())
+    def test_same_takes_acceptance_and_surety_and_different_refusal_and_surety(
+        self, distance: float, sure: float, fmr: float, bent: bool
+    ) -> None:
+        rule = replace(RULE, curve=IsotonicCurve((0.3, 0.38, 0.5), (1.0, 0.7, 0.0), 1e-3)) if bent else RULE
+        chosen = rule.point(fmr)
+        band = rule.inconclusive(chosen, sure)
+        assert band is not None
+        probability = rule.curve.probability(distance)
+        if chosen.accepts(distance) and probability >= sure:
+            expected = "same"
+        elif not chosen.accepts(distance) and probability <= 1 - sure:
+            expected = "different"
+        else:
+            expected = "inconclusive"
+        assert band.verdict(distance, chosen) == expected
+        if band.low < distance < band.high:
+            assert expected == "inconclusive"
+
+    @pytest.mark.parametrize(("fmr", "ends"), [(1e-2, (0.45, False)), (1e-4, (0.38, True))])
+    def test_the_threshold_bounds_both_ends(self, fmr: float, ends: tuple[float, bool]) -> None:
+        band = RULE.inconclusive(RULE.point(fmr), 0.6)
+        assert band is not None
+        assert band.low <= ends[0] <= band.high
+        assert (band.low == ends[0]) is ends[1]
+
+    def test_a_distance_that_is_none_is_inconclusive(self) -> None:
+        band = RULE.inconclusive(RULE.point(), 0.9)
+        assert band is not None
+        assert band.verdict(math.nan, RULE.point()) == "inconclusive"
+
+    def test_the_rules_own_band_applies_unless_another_is_asked_for(self) -> None:
+        rule = replace(RULE, band=0.9)
+        assert rule.inconclusive(rule.point()) == RULE.inconclusive(RULE.point(), 0.9)
+        assert rule.inconclusive(rule.point(), 0.8) == RULE.inconclusive(RULE.point(), 0.8)
+
+    @pytest.mark.parametrize("sure", [0.5, 1.0, 0.0, -0.9, 1.5, math.nan, math.inf])
+    def test_what_is_no_surety_is_refused(self, sure: float) -> None:
+        with pytest.raises(ContractMismatch, match=r"^band .*: must lie between 0\.5 and 1"):
+            RULE.inconclusive(RULE.point(), sure)
+        with pytest.raises(ContractMismatch, match=r"^band .*: must lie between 0\.5 and 1"):
+            replace(RULE, band=sure)
+
+    @pytest.mark.parametrize("curve", [RULE.curve, IsotonicCurve((0.2, 0.5), (0.995, 0.0), 1e-5)])
+    def test_a_band_surer_than_the_curve_ever_is_is_refused_naming_the_limit(
+        self, curve: LogisticCurve | IsotonicCurve
+    ) -> None:
+        rule = replace(RULE, curve=curve)
+        with pytest.raises(ContractMismatch, match=r"^band 0\.9999: .* no more than 0\.99"):
+            rule.inconclusive(rule.point(), 0.9999)
+
+    @pytest.mark.parametrize("values", [(0.5, 0.1, 0.2), (1.0, 0.1, 0.2), (0.9, 0.3, 0.2), (0.9, math.nan, 0.2)])
+    def test_a_band_that_is_none_is_refused(self, values: tuple[float, float, float]) -> None:
+        with pytest.raises(ValueError, match=r"^band: "):
+            Band(*values)
+
+
 def changed(**changes: Any) -> str:
     """The rule's JSON with a point's fields changed; None drops the field."""
     facts = json.loads(write_rules((RULE,)))
@@ -103,8 +166,47 @@ class TestRulesAsText:
     @LAW
     @given(st.floats(-500, -1), st.floats(-50, 50), st.floats(1e-6, 0.4), st.floats(1e-6, 0.9), st.floats(0.1, 1.5))
     def test_no_digit_is_lost(self, slope: float, start: float, floor: float, fmr: float, threshold: float) -> None:
-        rule = DecisionRule("m", ProbabilityCurve(slope, start, floor), (point(fmr, threshold),), fmr)
+        rule = DecisionRule("m", LogisticCurve(slope, start, floor), (point(fmr, threshold),), fmr)
         assert parse_rules(write_rules((rule,)), "x.json") == (rule,)
+
+    def test_an_isotonic_curve_and_a_band_come_back_as_they_went(self) -> None:
+        rule = replace(RULE, curve=IsotonicCurve((0.2, 0.4, 0.6), (1.0, 0.5, 0.0), 0.01), band=0.9)
+        text = write_rules((rule, RULE))
+        assert parse_rules(text, "x.json") == (rule, RULE)
+        assert [one["curve"]["kind"] for one in json.loads(text)["rules"]] == ["isotonic", "logistic"]
+
+    def test_files_from_before_there_were_kinds_and_bands_are_logistic_and_always_answer(self) -> None:
+        facts = json.loads(write_rules((RULE,)))
+        del facts["rules"][0]["curve"]["kind"], facts["rules"][0]["band"]
+        assert parse_rules(json.dumps(facts), "x.json") == (RULE,)
+
+    @pytest.mark.parametrize("band", [0.5, 1, True, "0.9", math.nan, 0.9999, [0.9]])
+    def test_a_band_that_is_none_is_refused_naming_the_file(self, band: object) -> None:
+        facts = json.loads(write_rules((RULE,)))
+        facts["rules"][0]["band"] = band
+        with pytest.raises(ContractMismatch, match=r"^net\.json: "):
+            parse_rules(json.dumps(facts), "net.json")
+
+    @pytest.mark.parametrize(
+        "curve",
+        [
+            {"kind": "bent", "floor": 0.1},
+            {"kind": None, "slope": -1.0, "intercept": 0.0, "floor": 0.1},
+            {"kind": "isotonic", "distances": [0.2], "probabilities": [1.0], "floor": 0.1},
+            {"kind": "isotonic", "distances": [0.2, 0.4], "probabilities": [0.4, 0.6], "floor": 0.1},
+            {"kind": "isotonic", "distances": [0.2, "x"], "probabilities": [1.0, 0.6], "floor": 0.1},
+            {"kind": "isotonic", "distances": 0.2, "probabilities": 1.0, "floor": 0.1},
+            {"kind": "isotonic", "slope": -1.0, "intercept": 0.0, "floor": 0.1},
+            {"kind": "logistic", "distances": [0.2, 0.4], "probabilities": [1.0, 0.6], "floor": 0.1},
+            [1, 2],
+            None,
+        ],
+    )
+    def test_a_curve_of_no_or_another_kind_is_refused(self, curve: object) -> None:
+        facts = json.loads(write_rules((RULE,)))
+        facts["rules"][0]["curve"] = curve
+        with pytest.raises(ContractMismatch, match=r"^net\.json: not a decision file"):
+            parse_rules(json.dumps(facts), "net.json")
 
     @pytest.mark.parametrize(
         "text",

@@ -1,11 +1,11 @@
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinface.core.decision import OperatingPoint
+from twinface.core.decision import Band, OperatingPoint
 from twinface.core.types import Analysis, Box, Comparison, Face, Landmarks, Quality, Seconds, Template
 
 LAW = settings(max_examples=40, deadline=None)
@@ -122,6 +122,20 @@ def test_the_verdict_is_same_up_to_and_including_the_threshold(distance: float, 
     answer = comparison(distance)
     assert answer.verdict == verdict
     assert answer.same == (verdict == "same")
+
+
+@pytest.mark.parametrize(
+    ("distance", "verdict"),
+    [(0.35, "same"), (0.36, "inconclusive"), (0.44, "inconclusive"), (0.45, "different"), (np.nan, "inconclusive")],
+)
+def test_within_the_band_the_verdict_is_inconclusive_and_not_same(distance: float, verdict: str) -> None:
+    answer = replace(comparison(distance), band=Band(0.9, 0.35, 0.45))
+    assert answer.verdict == verdict
+    assert answer.same == (verdict == "same")
+
+
+def test_not_a_number_is_never_same() -> None:
+    assert comparison(np.nan).verdict == "different"
 
 
 def test_a_comparison_took_as_long_as_both_its_analyses() -> None:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twinface.core.decision import Band
 from twinface.core.types import Verdict
 from twinface.core.wording import (
     VERDICT_COLOURS,
+    VERDICT_MARKS,
     VERDICT_WORDS,
+    band_label,
     caution,
     fmr_label,
     percent,
@@ -114,6 +119,8 @@ def test_nothing_fits_leaves_the_ellipsis() -> None:
         ("different", 0.5, 1e-3, ""),
         ("different", 0.9, 1e-4, "probably one person, but not surely enough for FMR 1e-4"),
         ("same", 0.4, 1e-2, "near enough for FMR 1e-2, but probably two persons"),
+        ("inconclusive", 0.7, 1e-3, "probably one person, but not surely enough to say so"),
+        ("inconclusive", 0.2, 1e-3, "probably two persons, but not surely enough to say so"),
     ],
 )
 def test_a_verdict_against_the_odds_is_explained(
@@ -122,6 +129,12 @@ def test_a_verdict_against_the_odds_is_explained(
     assert caution(verdict, probability, fmr) == expected
 
 
-def test_every_verdict_has_its_words_and_its_colour() -> None:
-    assert set(VERDICT_WORDS) == set(VERDICT_COLOURS) == {"same", "different"}
-    assert len(set(VERDICT_COLOURS.values())) == 2
+def test_every_verdict_has_its_words_its_colour_and_its_mark() -> None:
+    for table in (VERDICT_WORDS, VERDICT_COLOURS, VERDICT_MARKS):
+        assert set(table) == set(get_args(Verdict))
+        assert len(set(table.values())) == len(table)
+
+
+def test_the_band_of_doubt_in_words() -> None:
+    words = band_label(Band(0.9, 0.374, 0.452))
+    assert words == "inconclusive from 0.374 to 0.452 (at least 90.0% sure is wanted)"

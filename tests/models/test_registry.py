@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from twinface.core.calibration import LogisticCurve
 from twinface.core.contract import DetectorContract, EncoderContract
+from twinface.core.decision import DecisionRule, OperatingPoint, write_rules
 from twinface.errors import ContractMismatch, ModelNotFound, ModelTampered
 from twinface.models import registry
 from twinface.models.registry import find, find_detector, find_encoder, shipped
@@ -192,7 +194,7 @@ def test_rules_survive_another_name_source_or_licence(home: Path, change: dict[s
 
 def test_an_encoder_without_rules_is_refused_with_the_remedy(home: Path) -> None:
     (home / f"{ENCODER}.decision.json").unlink()
-    with pytest.raises(ModelNotFound, match=r"no decision rules for resnet29; measure them with recipes"):
+    with pytest.raises(ModelNotFound, match=r"no decision rules for resnet29; measure them with twinface calibrate"):
         find(ENCODER, home).rules()
 
 
@@ -207,6 +209,66 @@ def test_rules_that_are_no_text_are_refused(home: Path) -> None:
     (home / f"{ENCODER}.decision.json").write_bytes(b"\xff\xfe\0")
     with pytest.raises(ModelNotFound, match=r"resnet29\.decision\.json: cannot read the decision rules"):
         find(ENCODER, home).rules()
+
+
+def rule_of(identity: str, threshold: float = 0.3) -> DecisionRule:
+    point = OperatingPoint(identity, "own", 1e-3, threshold, threshold, threshold, 10_000, 100, 0.0, 0.0, 0.03)
+    return DecisionRule(identity, LogisticCurve(-60.0, 25.0, 1e-3), (point,), 1e-3, band=0.9)
+
+
+def test_fresh_rules_replace_those_of_their_identity_and_no_others(home: Path) -> None:
+    entry = find(ENCODER, home)
+    with_mirror, without = entry.rule(True), entry.rule(False)
+    fresh = rule_of(with_mirror.model)
+    entry.keep([fresh, rule_of("another")])
+    assert (entry.rule(True), entry.rule(False)) == (fresh, without)
+    assert rule_of("another") in entry.rules()
+    assert len(entry.rules()) == 3
+
+
+def test_the_first_rules_of_an_encoder_make_the_file(home: Path) -> None:
+    (home / f"{ENCODER}.decision.json").unlink()
+    entry = find(ENCODER, home)
+    entry.keep([rule_of("m")])
+    assert entry.rules() == (rule_of("m"),)
+
+
+def test_rules_that_cannot_be_read_are_not_overwritten(home: Path) -> None:
+    path = home / f"{ENCODER}.decision.json"
+    path.write_bytes(b"mine")
+    with pytest.raises(ContractMismatch, match="not a decision file"):
+        find(ENCODER, home).keep([rule_of("m")])
+    assert path.read_bytes() == b"mine"
+
+
+def test_a_users_file_of_rules_goes_before_the_one_beside_the_model(home: Path, tmp_path: Path) -> None:
+    entry = find(ENCODER, home)
+    own = tmp_path / "own.json"
+    mine = rule_of(entry.rule(True).model)
+    own.write_text(write_rules([mine]))
+    assert entry.rule(True, own) == mine
+    (home / f"{ENCODER}.decision.json").unlink()
+    assert entry.rule(True, own) == mine
+
+
+def test_a_users_file_of_another_model_or_mirror_setting_is_refused_with_the_remedy(home: Path, tmp_path: Path) -> None:
+    entry = find(ENCODER, home)
+    own = tmp_path / "own.json"
+    own.write_text(write_rules([rule_of("another")]))
+    with pytest.raises(ContractMismatch, match=r"own\.json: no decision rule of resnet29 .*twinface calibrate$"):
+        entry.rule(True, own)
+    own.write_text(write_rules([rule_of(entry.rule(False).model)]))
+    with pytest.raises(ContractMismatch, match=r"mirror=on; there is one for --no-flip, or calibrate with --flip$"):
+        entry.rule(True, own)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\0"])
+def test_a_users_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    own = tmp_path / "own.json"
+    if content is not None:
+        own.write_bytes(content)
+    with pytest.raises(ModelNotFound, match=r"own\.json: cannot read the decision rules"):
+        find(ENCODER).rule(True, own)
 
 
 def test_a_detector_decides_nothing() -> None:

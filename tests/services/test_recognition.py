@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from twinface.core.calibration import ProbabilityCurve
+from twinface.core.calibration import LogisticCurve
 from twinface.core.decision import DecisionRule, OperatingPoint
 from twinface.core.types import Analysis, Box, Face, Landmarks, Quality, Seconds, Template
 from twinface.errors import ContractMismatch, NoFace, PoorQuality, SeveralFaces, UnreadableImage
@@ -21,7 +21,7 @@ def point(fmr: float, threshold: float, model: str = "twin") -> OperatingPoint:
     return OperatingPoint(model, "test", fmr, threshold, threshold, threshold, 1000, 100, 0.0, 0.0, 0.1)
 
 
-RULE = DecisionRule("twin", ProbabilityCurve(-20.0, 10.0, 1e-4), (point(1e-2, 0.6), point(1e-3, 0.4)), 1e-3)
+RULE = DecisionRule("twin", LogisticCurve(-20.0, 10.0, 1e-4), (point(1e-2, 0.6), point(1e-3, 0.4)), 1e-3)
 
 
 class Encoder:
@@ -101,6 +101,34 @@ def test_an_operating_point_that_was_not_measured_is_refused_before_any_work(
 ) -> None:
     with pytest.raises(ContractMismatch, match=r"no operating point for FMR 0\.5"):
         recognizer.compare("a", "b", fmr=0.5)
+    assert album.encoded == []
+
+
+def test_a_band_makes_what_is_not_sure_enough_inconclusive(recognizer: Recognizer) -> None:
+    verdicts = {letter: recognizer.compare("a", letter, band=0.9).verdict for letter in "acdegjk"}
+    assert verdicts == {
+        "a": "same", "c": "same", "d": "same", "e": "inconclusive", "g": "inconclusive", "j": "different",
+        "k": "different",
+    }  # fmt: skip
+    assert recognizer.compare("a", "g").verdict == "different"
+    found = recognizer.compare("a", "g", band=0.9)
+    assert found.band is not None
+    assert found.band.low < found.distance < found.band.high
+    assert found.same is False
+
+
+def test_the_rules_own_band_applies_until_another_is_asked_for(album: Album) -> None:
+    recognizer = Recognizer(album, replace(RULE, band=0.9), ("twin", "finder"))
+    assert recognizer.compare("a", "g").verdict == "inconclusive"
+    assert recognizer.compare("a", "g", band=0.51).verdict == "different"
+
+
+@pytest.mark.parametrize("band", [0.5, 1.0, float("nan"), 0.99999])
+def test_a_band_that_makes_no_sense_is_refused_before_any_work(
+    recognizer: Recognizer, album: Album, band: float
+) -> None:
+    with pytest.raises(ContractMismatch, match=r"^band "):
+        recognizer.compare("a", "b", band=band)
     assert album.encoded == []
 
 

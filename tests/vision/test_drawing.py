@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pictures
 
-from twinface.core.decision import OperatingPoint
+from twinface.core.decision import Band, OperatingPoint
 from twinface.core.types import Analysis, Box, Comparison, Face, Image, Landmarks, Quality, Seconds, Template
 from twinface.core.wording import VERDICT_COLOURS, Colour
 from twinface.errors import OutputError
@@ -82,6 +83,25 @@ def test_the_verdict_is_green_for_one_person_and_red_for_two() -> None:
     assert not where(same, RED).any()
     assert where(different, RED).sum() > 2000
     assert not where(different, GREEN).any()
+
+
+def test_doubt_is_amber_has_a_mark_of_its_own_and_its_band_on_the_gauge() -> None:
+    answer = comparison(portrait(), portrait(), 0.43, 0.3)
+    doubtful = draw_comparison(replace(answer, band=Band(0.9, 0.35, 0.5)))
+    certain = draw_comparison(answer)
+
+    amber = VERDICT_COLOURS["inconclusive"]
+    assert where(doubtful, amber).sum() > 2000
+    assert not where(doubtful, GREEN).any()
+    assert not where(doubtful, RED).any()
+    shades = [gauge_row(image) for image in (doubtful, certain)]
+    changed = np.flatnonzero((shades[0] != shades[1]).any(axis=1))
+    scale = 610 / 1.2  # pixels of the gauge a unit of distance
+    assert changed.max() - changed.min() == pytest.approx(0.15 * scale, abs=4)
+    top = doubtful.shape[0] - drawing.MARGIN - drawing.PANEL
+    badge = np.s_[top + 33 : top + 71, 456:494]
+    other = draw_comparison(comparison(portrait(), portrait(), 0.60, 0.01))
+    assert (where(doubtful[badge], drawing.CARD) != where(other[badge], drawing.CARD)).any()
 
 
 def test_the_compared_face_is_boxed_where_it_is() -> None:

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+BIN = 2.0**-16
+"""Width of the bins, in units of distance, that many distances are gathered in before a curve is fitted to them."""
+
+FEW = 65_536
+"""Up to so many distances of a kind are fitted as they are."""
+
+
+class ProbabilityCurve(Protocol):
+    """P(same person | distance) at prior 0.5: it never rises with distance and never claims certainty."""
+
+    kind: ClassVar[str]
+    """Its name in decision files."""
+
+    @property
+    def floor(self) -> float:
+        """No probability below this (or above 1 - floor) is claimed; more data would be needed."""
+        ...
+
+    def probability(self, distance: float) -> float:
+        """Calibrated probability of one person, in [floor, 1 - floor]; NaN for NaN."""
+        ...
+
+    def at(self, distances: ArrayLike) -> NDArray[np.float64]:
+        """The probabilities of many distances, any shape."""
+        ...
+
 
 @dataclass(frozen=True)
-class ProbabilityCurve:
-    """P(same person | distance) at prior 0.5: a falling logistic curve.
+class LogisticCurve:
+    """A falling logistic curve.
 
     Attributes:
         slope: per unit of distance, negative.
@@ -18,6 +46,7 @@ class ProbabilityCurve:
         floor: no probability below this (or above 1 - floor) is claimed; more data would be needed.
     """
 
+    kind: ClassVar[str] = "logistic"
     slope: float
     intercept: float
     floor: float
@@ -28,16 +57,21 @@ class ProbabilityCurve:
 
     def probability(self, distance: float) -> float:
         """Calibrated probability of one person, in [floor, 1 - floor]."""
-        odds = self.slope * distance + self.intercept
+        return float(self.at(distance))
+
+    def at(self, distances: ArrayLike) -> NDArray[np.float64]:
+        """The probabilities of many distances, any shape."""
+        odds = self.slope * np.asarray(distances, np.float64) + self.intercept
         value = 1.0 / (1.0 + np.exp(-np.clip(odds, -700, 700)))
-        return float(np.clip(value, self.floor, 1.0 - self.floor))
+        return np.asarray(np.clip(value, self.floor, 1.0 - self.floor))
 
 
-def fit_probability(mated: ArrayLike, non_mated: ArrayLike, steps: int = 50) -> ProbabilityCurve:
+def fit_probability(mated: ArrayLike, non_mated: ArrayLike, steps: int = 50) -> LogisticCurve:
     """Fits the curve by logistic regression, both classes weighing the same (prior 0.5).
 
     The targets are Platt's, which keep the fit finite when the classes do not overlap
     (J. Platt, "Probabilistic outputs for support vector machines", 1999, section 2.2); solved by Newton's method.
+    More than `FEW` distances of a kind are gathered in bins of width `BIN`, each standing for its mean.
 
     Args:
         mated: distances of mated pairs, shape (N,).
@@ -47,15 +81,15 @@ def fit_probability(mated: ArrayLike, non_mated: ArrayLike, steps: int = 50) -> 
     Raises:
         ValueError: fewer than ten pairs of a kind, values out of [0, 2], or mated pairs are not the nearer ones.
     """
-    near, far = _distances(mated, "mated"), _distances(non_mated, "non-mated")
-    if near.mean() >= far.mean():
-        raise ValueError("calibration: mated pairs are not nearer than non-mated ones; are the labels swapped?")
-    x = np.concatenate([near, far])
+    near, far = labelled_distances(mated, non_mated)
+    (one, ones), (other, others) = _gathered(near), _gathered(far)
+    x = np.concatenate([one, other])
     target = np.concatenate(
-        [np.full(near.size, (near.size + 1) / (near.size + 2)), np.full(far.size, 1.0 / (far.size + 2))]
+        [np.full(one.size, (near.size + 1) / (near.size + 2)), np.full(other.size, 1.0 / (far.size + 2))]
     )
-    weight = np.concatenate([np.full(near.size, 0.5 / near.size), np.full(far.size, 0.5 / far.size)])
-    middle, spread = float((near.mean() + far.mean()) / 2), float(x.std())
+    weight = np.concatenate([ones * (0.5 / near.size), others * (0.5 / far.size)])
+    middle = float((near.mean() + far.mean()) / 2)
+    spread = float(np.sqrt((weight * (x - middle) ** 2).sum()))
     design = np.column_stack([(x - middle) / spread, np.ones_like(x)])
     solution = np.array([-1.0, 0.0])
     for _ in range(steps):
@@ -67,8 +101,34 @@ def fit_probability(mated: ArrayLike, non_mated: ArrayLike, steps: int = 50) -> 
         if np.abs(change).max() < 1e-10:
             break
     slope = float(solution[0] / spread)
-    floor = 1.0 / (min(near.size, far.size) + 2)
-    return ProbabilityCurve(slope, float(solution[1] - slope * middle), float(floor))
+    return LogisticCurve(slope, float(solution[1] - slope * middle), supported_floor(near.size, far.size))
+
+
+def supported_floor(mated: int, non_mated: int) -> float:
+    """The smallest probability that so many pairs can support: Laplace's rule of succession for the rarer kind."""
+    return 1.0 / (min(mated, non_mated) + 2)
+
+
+def labelled_distances(mated: ArrayLike, non_mated: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The distances of both kinds, checked, as float64.
+
+    Raises:
+        ValueError: fewer than ten pairs of a kind, values out of [0, 2], or mated pairs are not the nearer ones.
+    """
+    near, far = _distances(mated, "mated"), _distances(non_mated, "non-mated")
+    if near.mean() >= far.mean():
+        raise ValueError("calibration: mated pairs are not nearer than non-mated ones; are the labels swapped?")
+    return near, far
+
+
+def _gathered(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distances with how many each stands for."""
+    if values.size <= FEW:
+        return values, np.ones(values.size)
+    place = (values / BIN).astype(np.int64)
+    counts = np.bincount(place)
+    full = np.flatnonzero(counts)
+    return np.bincount(place, values)[full] / counts[full], counts[full].astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -91,7 +151,14 @@ class Threshold:
 def threshold_at(
     distances: ArrayLike, subjects: ArrayLike, target_fmr: float, *, rounds: int = 200, seed: int = 0
 ) -> Threshold:
-    """Largest threshold at which the FMR on non-mated pairs does not exceed the target.
+    """`thresholds_at` for one target."""
+    return thresholds_at(distances, subjects, [target_fmr], rounds=rounds, seed=seed)[0]
+
+
+def thresholds_at(
+    distances: ArrayLike, subjects: ArrayLike, target_fmrs: Sequence[float], *, rounds: int = 200, seed: int = 0
+) -> list[Threshold]:
+    """For each target the largest threshold at which the FMR on non-mated pairs does not exceed it.
 
     Pairs that share a person are not independent, so the interval comes from resampling persons, not pairs
     (R. Bolle, N. Ratha, S. Pankanti, "Error analysis of pattern recognition systems: the subsets bootstrap",
@@ -100,40 +167,48 @@ def threshold_at(
     Args:
         distances: of non-mated pairs, shape (M,).
         subjects: shape (M, 2), the two persons of each pair as integers from 0.
-        target_fmr: in (0, 1).
+        target_fmrs: each in (0, 1).
         rounds: bootstrap rounds.
         seed: of the resampling.
 
     Raises:
-        ValueError: too few pairs to place the threshold (fewer than 10 / target_fmr), or shapes that do not match.
+        ValueError: too few pairs to place a threshold (fewer than 10 / target), or shapes that do not match.
     """
     values = _distances(distances, "non-mated")
-    people = np.asarray(subjects, np.int64)
-    if people.shape != (values.size, 2) or people.min() < 0:
+    people = np.asarray(subjects)
+    if people.shape != (values.size, 2) or people.dtype.kind not in "iu" or people.min() < 0:
         raise ValueError(
             f"threshold: subjects must be {values.size} pairs of integers from 0, got shape {people.shape}"
         )
-    if not 0 < target_fmr < 1 or values.size * target_fmr < 10:
-        raise ValueError(
-            f"threshold: FMR {target_fmr:g} needs at least {10 / max(target_fmr, 1e-12):.0f} non-mated pairs, "
-            f"got {values.size}"
-        )
+    for target in target_fmrs:
+        if not 0 < target < 1 or values.size * target < 10:
+            raise ValueError(
+                f"threshold: FMR {target:g} needs at least {10 / max(target, 1e-12):.0f} non-mated pairs, "
+                f"got {values.size}"
+            )
     order = np.argsort(values, kind="stable")
-    tail = order[: min(values.size, int(values.size * target_fmr * 20) + 1000)]
-    near, pairs = values[tail], people[tail]
-    value = _cut(near, np.ones(near.size), target_fmr * values.size)
-    random = np.random.default_rng(seed)
+    tails = [order[: min(values.size, int(values.size * target * 20) + 1000)] for target in target_fmrs]
+    near = [values[tail] for tail in tails]
+    cuts: list[list[float]] = [
+        [_cut(some, np.ones(some.size), target * values.size)] for some, target in zip(near, target_fmrs, strict=True)
+    ]
     count = int(people.max()) + 1
-    codes, times = np.unique(people[:, 0] * count + people[:, 1], return_counts=True)
+    codes, times = np.unique(people[:, 0].astype(np.int64) * count + people[:, 1], return_counts=True)
     one, other = np.divmod(codes, count)
-    cuts = []
+    pairs = [(people[tail, 0], people[tail, 1]) for tail in tails]
+    random = np.random.default_rng(seed)
     for _ in range(rounds):
-        drawn = np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)
-        weights = drawn[pairs[:, 0]] * drawn[pairs[:, 1]]
+        drawn = np.bincount(random.integers(0, count, count), minlength=count)
         everyone = float((drawn[one] * drawn[other] * times).sum())
-        cuts.append(_cut(near, weights, target_fmr * everyone))
-    low, high = np.quantile(cuts, [0.025, 0.975])
-    return Threshold(value, float(min(low, value)), float(max(high, value)), float((values <= value).mean()))
+        for found, some, (a, b), target in zip(cuts, near, pairs, target_fmrs, strict=True):
+            found.append(_cut(some, (drawn[a] * drawn[b]).astype(np.float64), target * everyone))
+    thresholds = []
+    for value, *redrawn in cuts:
+        low, high = np.quantile(redrawn, [0.025, 0.975])
+        thresholds.append(
+            Threshold(value, float(min(low, value)), float(max(high, value)), float((values <= value).mean()))
+        )
+    return thresholds
 
 
 def _cut(ordered: NDArray[np.float64], weights: NDArray[np.float64], allowed: float) -> float:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from twinface.core.calibration import ProbabilityCurve
+from twinface.core.calibration import LogisticCurve, ProbabilityCurve
+from twinface.core.isotonic import IsotonicCurve
+from twinface.core.types import Verdict
 from twinface.errors import ContractMismatch
+
+FARTHEST = 2.0
+"""Distance of opposite unit templates."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,35 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
+class Band:
+    """Where a distance is too doubtful for either answer at an operating point.
+
+    "Same" takes a distance that the point accepts and whose probability is at least `probability`; "different" one
+    that it does not accept and whose probability is at most 1 - `probability`. As probabilities fall with distance,
+    both are distances.
+
+    Attributes:
+        probability: how sure an answer has to be, between 0.5 and 1.
+        low: largest distance that is "same".
+        high: smallest distance that can be "different".
+    """
+
+    probability: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (0.5 < self.probability < 1 and self.low <= self.high):
+            raise ValueError(f"band: expected a probability between 0.5 and 1 and low <= high, got {self}")
+
+    def verdict(self, distance: float, point: OperatingPoint) -> Verdict:
+        """The answer for a distance; "inconclusive" for NaN."""
+        if point.accepts(distance):
+            return "same" if distance <= self.low else "inconclusive"
+        return "different" if distance >= self.high else "inconclusive"
+
+
+@dataclass(frozen=True)
 class DecisionRule:
     """Everything needed to judge a distance between templates of one encoder.
 
@@ -61,19 +98,21 @@ class DecisionRule:
         curve: distance to probability.
         points: operating points, largest FMR first.
         default_fmr: the point used when none is asked for.
+        band: how sure an answer has to be when nothing else is asked for; None for an answer always.
     """
 
     model: str
     curve: ProbabilityCurve
     points: tuple[OperatingPoint, ...]
     default_fmr: float
+    band: float | None = None
 
     def __post_init__(self) -> None:
         if not self.points:
             raise ContractMismatch("decision rule: no operating point")
         if any(point.model != self.model for point in self.points):
             raise ContractMismatch("decision rule: an operating point belongs to another model")
-        self.point()
+        self.inconclusive(self.point())
 
     def point(self, fmr: float | None = None) -> OperatingPoint:
         """The operating point for a target FMR, or the default one.
@@ -88,6 +127,41 @@ class DecisionRule:
         known = ", ".join(f"{point.fmr:g}" for point in self.points)
         raise ContractMismatch(f"no operating point for FMR {wanted:g}; measured ones: {known}")
 
+    def inconclusive(self, point: OperatingPoint, band: float | None = None) -> Band | None:
+        """The band of doubt around one of the points, or None where every distance has an answer.
+
+        Args:
+            point: one of this rule's.
+            band: how sure an answer has to be, between 0.5 and 1; None for the rule's own.
+
+        Raises:
+            ContractMismatch: it is no such number, or surer than the curve ever is.
+        """
+        sure = self.band if band is None else band
+        if sure is None:
+            return None
+        if not 0.5 < sure < 1:
+            raise ContractMismatch(f"band {sure:g}: must lie between 0.5 and 1, as 0.9; choose another")
+        most = min(self.curve.probability(0.0), 1 - self.curve.probability(FARTHEST))
+        if sure > most:
+            raise ContractMismatch(
+                f"band {sure:g}: the pairs this model was calibrated on support no more than {most:.6g}; "
+                "choose a lower one, or calibrate on more pairs"
+            )
+        near = _largest(lambda distance: self.curve.probability(distance) >= sure)
+        far = _largest(lambda distance: self.curve.probability(distance) > 1 - sure)
+        return Band(sure, min(near, point.threshold), max(math.nextafter(far, math.inf), point.threshold))
+
+
+def _largest(holds: Callable[[float], bool]) -> float:
+    """The largest distance at which something holds that holds at zero and, once it fails, never again."""
+    low, high = 0.0, FARTHEST
+    if holds(high):
+        return high
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
 
 def parse_rules(text: str, origin: str) -> tuple[DecisionRule, ...]:
     """Reads the decision rules beside a model.
@@ -99,16 +173,34 @@ def parse_rules(text: str, origin: str) -> tuple[DecisionRule, ...]:
         return tuple(
             DecisionRule(
                 rule["model"],
-                ProbabilityCurve(**rule["curve"]),
+                _curve(rule["curve"]),
                 tuple(OperatingPoint(**point) for point in rule["points"]),
                 rule["default_fmr"],
+                rule.get("band"),
             )
             for rule in json.loads(text)["rules"]
         )
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except ContractMismatch as error:
+        raise ContractMismatch(f"{origin}: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ContractMismatch(f"{origin}: not a decision file ({error})") from error
 
 
-def write_rules(rules: tuple[DecisionRule, ...]) -> str:
+def _curve(facts: Mapping[str, Any]) -> ProbabilityCurve:
+    values = {name: value for name, value in facts.items() if name != "kind"}
+    match facts.get("kind", LogisticCurve.kind):  # older files do not say
+        case LogisticCurve.kind:
+            return LogisticCurve(**values)
+        case IsotonicCurve.kind:
+            return IsotonicCurve(**values)
+        case other:
+            raise ValueError(f"unknown kind of curve {other!r}")
+
+
+def write_rules(rules: Iterable[DecisionRule]) -> str:
     """The rules as JSON text, readable by `parse_rules`."""
-    return json.dumps({"rules": [asdict(rule) for rule in rules]}, indent=1) + "\n"
+    facts = []
+    for rule in rules:
+        fact = asdict(rule)
+        facts.append({**fact, "curve": {"kind": rule.curve.kind, **fact["curve"]}})
+    return json.dumps({"rules": facts}, indent=1) + "\n"

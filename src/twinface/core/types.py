@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from twinface.core.decision import OperatingPoint
+    from twinface.core.decision import Band, OperatingPoint
 
 Image = NDArray[np.uint8]
 """RGB pixels, uint8, shape (height, width, 3)."""
 
-Verdict = Literal["same", "different"]
+Verdict = Literal["same", "different", "inconclusive"]
 
 MIRRORED = (1, 0, 2, 4, 3)
 """Order of the five landmarks after the picture is mirrored: what was left is right."""
@@ -169,6 +169,29 @@ class Face:
     template: Template | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Acquired:
+    """What one picture gave: a template, or the reason why there is none.
+
+    Attributes:
+        vector: template, float32 (D,), unit length; None where acquiring failed altogether.
+        faces: how many faces were found.
+        reasons: "unreadable" or "no face" where there is no template; else why the face is not fit, empty when it is.
+    """
+
+    vector: NDArray[np.float32] | None
+    faces: int
+    reasons: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.vector is None and not self.reasons:
+            raise ValueError("acquired: without a template there must be a reason")
+
+    def usable(self, refuse_poor: bool) -> bool:
+        """Whether there is a template to compare; with `refuse_poor`, only of a face that is fit."""
+        return self.vector is not None and not (refuse_poor and self.reasons)
+
+
 @dataclass(frozen=True)
 class Seconds:
     """Wall time spent, in seconds."""
@@ -222,6 +245,7 @@ class Comparison:
         index_b: likewise for `b`.
         first: the analysis `a` came from.
         second: the analysis `b` came from.
+        band: where the answer is "inconclusive"; None where there always is one.
     """
 
     distance: float
@@ -235,16 +259,19 @@ class Comparison:
     index_b: int
     first: Analysis
     second: Analysis
+    band: Band | None = None
 
     @property
     def same(self) -> bool:
-        """Whether the distance is at or below the operating point's threshold."""
-        return self.point.accepts(self.distance)
+        """Whether the verdict is "same"; False where it is inconclusive."""
+        return self.verdict == "same"
 
     @property
     def verdict(self) -> Verdict:
-        """`same` or `different`."""
-        return "same" if self.same else "different"
+        """Whether the distance is at or below the operating point's threshold; within the band "inconclusive"."""
+        if self.band is not None:
+            return self.band.verdict(self.distance, self.point)
+        return "same" if self.point.accepts(self.distance) else "different"
 
     @property
     def seconds(self) -> Seconds:

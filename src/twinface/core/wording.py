@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from twinface.core.types import Verdict
+
+if TYPE_CHECKING:
+    from twinface.core.decision import Band
 
 Colour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
 
-VERDICT_COLOURS: Mapping[Verdict, Colour] = MappingProxyType({"same": (26, 152, 80), "different": (215, 48, 39)})
-"""Green for one person, red for two; never the only sign, as not everyone tells them apart."""
+VERDICT_COLOURS: Mapping[Verdict, Colour] = MappingProxyType(
+    {"same": (26, 152, 80), "different": (215, 48, 39), "inconclusive": (186, 104, 8)}
+)
+"""Green for one person, red for two, amber for doubt; never the only sign, as not everyone tells them apart."""
 
-VERDICT_WORDS: Mapping[Verdict, str] = MappingProxyType({"same": "same person", "different": "different persons"})
+VERDICT_WORDS: Mapping[Verdict, str] = MappingProxyType(
+    {"same": "same person", "different": "different persons", "inconclusive": "inconclusive"}
+)
+
+VERDICT_MARKS: Mapping[Verdict, str] = MappingProxyType({"same": "\u2713", "different": "\u2717", "inconclusive": "?"})
+"""A tick, a cross, a question mark: the sign beside the colour."""
 
 ELLIPSIS = "\u2026"
 
@@ -56,8 +67,18 @@ def fmr_label(fmr: float) -> str:
     return f"{about}1 in {round(pairs):,} (FMR {scientific(fmr)})"
 
 
+def band_label(band: Band) -> str:
+    """The band of doubt in words: "inconclusive from 0.374 to 0.452 (at least 90.0% sure is wanted)"."""
+    return f"inconclusive from {band.low:.3f} to {band.high:.3f} (at least {percent(band.probability)} sure is wanted)"
+
+
 def caution(verdict: Verdict, probability: float, fmr: float) -> str:
-    """What to say where verdict and probability seem to disagree, as they may at a strict or loose FMR; else ""."""
+    """What to say of doubt; "" where there is none.
+
+    Verdict and probability may seem to disagree at a strict or loose FMR, and inconclusive is no answer by itself.
+    """
+    if verdict == "inconclusive":
+        return f"probably {'one person' if probability > 0.5 else 'two persons'}, but not surely enough to say so"
     if verdict == "different" and probability > 0.5:
         return f"probably one person, but not surely enough for FMR {scientific(fmr)}"
     if verdict == "same" and probability < 0.5:

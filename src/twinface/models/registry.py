@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinface.core.contract import Contract, DetectorContract, EncoderContract, parse_contract
-from twinface.core.decision import DecisionRule, parse_rules
-from twinface.core.files import read_regular, reason
+from twinface.core.decision import DecisionRule, parse_rules, write_rules
+from twinface.core.files import read_regular, reason, shown, write_atomically
+from twinface.core.provenance import TrainingSet, parse_training
 from twinface.errors import ContractMismatch, ModelNotFound, ModelTampered
 
 HOME = Path(__file__).parent
@@ -17,6 +19,7 @@ HOME = Path(__file__).parent
 DEFAULT_ENCODER = "resnet29"
 DEFAULT_DETECTOR = "scout"
 RULES_SUFFIX = ".decision.json"
+TRAINING_SUFFIX = ".training.json"
 
 
 @dataclass(frozen=True)
@@ -54,39 +57,75 @@ class ModelEntry:
         path = self.folder / f"{self.name}.md"
         return path.read_text(encoding="utf-8") if path.is_file() else ""
 
+    def training(self) -> tuple[TrainingSet, ...] | None:
+        """Whom the model was trained on, None where there is no record of it.
+
+        Raises:
+            ContractMismatch: the record is malformed or cannot be read.
+        """
+        path = self.folder / f"{self.name}{TRAINING_SUFFIX}"
+        try:
+            return parse_training(read_regular(path).decode("utf-8"), str(path))
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ContractMismatch(f"{path}: cannot read the training record ({reason(error)})") from error
+
+    @property
+    def rules_path(self) -> Path:
+        """The file of decision rules."""
+        return self.folder / f"{self.name}{RULES_SUFFIX}"
+
     def rules(self) -> tuple[DecisionRule, ...]:
         """The decision rules measured for this encoder.
 
         Raises:
             ModelNotFound: there are none; the encoder must be calibrated first.
         """
-        path = self.folder / f"{self.name}{RULES_SUFFIX}"
-        try:
-            text = read_regular(path).decode("utf-8")
-        except FileNotFoundError as error:
+        if not self.rules_path.exists():
             raise ModelNotFound(
-                f"{path}: no decision rules for {self.name}; measure them with recipes/calibration.py"
-            ) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelNotFound(f"{path}: cannot read the decision rules ({reason(error)})") from error
-        return parse_rules(text, str(path))
+                f"{self.rules_path}: no decision rules for {self.name}; measure them with "
+                "twinface calibrate --model MODEL --out FILE and give them with --calibration FILE"
+            )
+        return read_rules(self.rules_path)
 
-    def rule(self, mirror: bool) -> DecisionRule:
+    def rule(self, mirror: bool, calibration: Path | None = None) -> DecisionRule:
         """The rule for templates made with or without the mirror image.
 
+        Args:
+            mirror: whether the mirror image counts.
+            calibration: a user's own file of rules; None for the one beside the model.
+
         Raises:
-            ContractMismatch: the rules beside the model were measured for other weights or preprocessing.
+            ModelNotFound: there is no such file.
+            ContractMismatch: its rules were measured for other weights or preprocessing.
         """
         if not isinstance(self.contract, EncoderContract):
             raise ContractMismatch(f"{self.name}: is a detector, it has no decision rules")
-        identity = self.contract.identity(mirror)
-        for rule in self.rules():
-            if rule.model == identity:
-                return rule
-        raise ContractMismatch(
-            f"{self.name}: no decision rule for mirror={'on' if mirror else 'off'} with these weights; "
-            "calibrate the model again with recipes/calibration.py"
-        )
+        rules = {rule.model: rule for rule in (self.rules() if calibration is None else read_rules(calibration))}
+        found = rules.get(self.contract.identity(mirror))
+        if found is not None:
+            return found
+        where = self.name if calibration is None else shown(calibration)
+        whose = "" if calibration is None else f" of {self.name}"
+        lack = f"{where}: no decision rule{whose} for mirror={'on' if mirror else 'off'}"
+        flip, other = ("--flip", "--no-flip") if mirror else ("--no-flip", "--flip")
+        if self.contract.identity(not mirror) in rules:
+            raise ContractMismatch(f"{lack}; there is one for {other}, or calibrate with {flip}")
+        raise ContractMismatch(f"{lack} with these weights; calibrate this model with twinface calibrate")
+
+    def keep(self, rules: Iterable[DecisionRule]) -> None:
+        """Writes rules beside the model; those of other weights and preprocessing stay.
+
+        Raises:
+            ModelNotFound: the rules there are cannot be read.
+            ContractMismatch: they are malformed.
+            OutputError: the file cannot be written.
+        """
+        fresh = {rule.model: rule for rule in rules}
+        old = {rule.model: rule for rule in self.rules()} if self.rules_path.exists() else {}
+        content = write_rules((old | fresh).values()).encode()
+        write_atomically(self.rules_path, lambda file: file.write(content))
 
     def verify(self) -> None:
         """Compares every weight file with its digest.
@@ -107,9 +146,23 @@ class ModelEntry:
                 )
 
 
+def read_rules(path: Path) -> tuple[DecisionRule, ...]:
+    """Reads a file of decision rules.
+
+    Raises:
+        ModelNotFound: it cannot be read.
+        ContractMismatch: it holds something else.
+    """
+    try:
+        text = read_regular(path).decode("utf-8")
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path, or no UTF-8
+        raise ModelNotFound(f"{shown(path)}: cannot read the decision rules ({reason(error)})") from error
+    return parse_rules(text, shown(path))
+
+
 def shipped(home: Path = HOME) -> list[ModelEntry]:
     """The models inside the package, by name."""
-    paths = sorted(path for path in home.glob("*.json") if not path.name.endswith(RULES_SUFFIX))
+    paths = sorted(path for path in home.glob("*.json") if not path.name.endswith((RULES_SUFFIX, TRAINING_SUFFIX)))
     return [_read(path) for path in paths]
 
 

@@ -44,6 +44,11 @@ class Recognizer:
         self.encoder_name, self.detector_name = models
 
     @property
+    def analyzer(self) -> Analyzer:
+        """What turns pictures into templates."""
+        return self._analyzer
+
+    @property
     def rule(self) -> DecisionRule:
         """Probability curve and operating points in use."""
         return self._rule
@@ -77,7 +82,14 @@ class Recognizer:
         return self._encoded(located, indices)
 
     def compare(
-        self, a: object, b: object, *, fmr: float | None = None, face: FaceChoices = "largest", refuse_poor: bool = True
+        self,
+        a: object,
+        b: object,
+        *,
+        fmr: float | None = None,
+        band: float | None = None,
+        face: FaceChoices = "largest",
+        refuse_poor: bool = True,
     ) -> Comparison:
         """Compares two pictures; with `face="all"` the nearest pair of faces counts.
 
@@ -85,21 +97,31 @@ class Recognizer:
             a: a picture: path, bytes, binary file object, RGB uint8 array (H, W, 3) or Pillow image.
             b: the other.
             fmr: the operating point's target false match rate; None for the model's default.
+            band: how sure an answer has to be, between 0.5 and 1, else it is "inconclusive"; None for what the
+                model's rule says, which is an answer always unless it was calibrated otherwise.
             face: which faces count, one choice for both pictures or a pair, as `("largest", 2)`.
             refuse_poor: whether faces with a quality reason are refused (PoorQuality) rather than compared anyway.
 
         Raises:
             ImageError: a picture cannot be read.
             FaceError: a picture holds no face, or not the one asked for, or a poor one.
-            ContractMismatch: the operating point was not measured.
+            ContractMismatch: the operating point was not measured, or no answer can be as sure as `band` wants.
         """
-        return self.compare_all(a, b, fmr=fmr, face=face, refuse_poor=refuse_poor)[0]
+        return self.compare_all(a, b, fmr=fmr, band=band, face=face, refuse_poor=refuse_poor)[0]
 
     def compare_all(
-        self, a: object, b: object, *, fmr: float | None = None, face: FaceChoices = "all", refuse_poor: bool = True
+        self,
+        a: object,
+        b: object,
+        *,
+        fmr: float | None = None,
+        band: float | None = None,
+        face: FaceChoices = "all",
+        refuse_poor: bool = True,
     ) -> list[Comparison]:
         """Every chosen face of `a` with every chosen face of `b`, nearest pair first; otherwise as `compare`."""
         point = self._rule.point(fmr)
+        doubt = self._rule.inconclusive(point, band)
         here, there = face if isinstance(face, tuple) else (face, face)
         first, places = self._prepared(a, here, refuse_poor)
         second, others = self._prepared(b, there, refuse_poor)
@@ -122,6 +144,7 @@ class Recognizer:
                         index_b=other + 1,
                         first=first,
                         second=second,
+                        band=doubt,
                     )
                 )
         return sorted(comparisons, key=lambda one: one.distance)

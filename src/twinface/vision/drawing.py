@@ -11,7 +11,7 @@ from PIL import Image as Pictures
 
 from twinface.core.files import shown, write_atomically
 from twinface.core.types import Analysis, Box, Comparison, Face, Image
-from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, Colour, caution, fmr_label, percent
+from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, Colour, band_label, caution, fmr_label, percent
 from twinface.errors import OutputError
 from twinface.vision.sheet import CARD, Corners, Sheet, resize, tint
 
@@ -156,7 +156,7 @@ def _panel(sheet: Sheet, top: float, comparison: Comparison, colour: Colour) -> 
         sheet.paste(resize(face.crop, (CROP, CROP)), left + side * (CROP + 12), round(top) + 28, 8)
     sheet.text(left + CROP + 6, top + 28 + CROP + 27, "the two faces, aligned", 15, MUTED, "ms")
     left, right = left + 2 * CROP + 12 + 40, WIDTH - MARGIN - 28
-    sheet.badge(left + 19, top + 52, 19, comparison.same, colour)
+    sheet.badge(left + 19, top + 52, 19, comparison.verdict, colour)
     sheet.text(left + 52, top + 64, VERDICT_WORDS[comparison.verdict].upper(), 34, colour, "ls", bold=0.5)
     doubt = caution(comparison.verdict, comparison.probability, point.fmr)
     sheet.text(left + 53, top + 88, doubt, 15, AMBER, "ls", right - left - 53 - 215)
@@ -166,13 +166,14 @@ def _panel(sheet: Sheet, top: float, comparison: Comparison, colour: Colour) -> 
     interval = f"(95% interval of the threshold: {point.low:.3f} to {point.high:.3f})"
     facts = f"False match rate {fmr_label(point.fmr)} on {point.dataset} {interval}"
     sheet.text(left, top + 210, facts, 14, MUTED, "ls", right - left)
-    sheet.text(left, top + 231, f"Model {comparison.model}", 14, MUTED, "ls", right - left)
+    doubt = f" \u00b7 {band_label(comparison.band)}" if comparison.band is not None else ""
+    sheet.text(left, top + 231, f"Model {comparison.model}{doubt}", 14, MUTED, "ls", right - left)
 
 
 def _gauge(sheet: Sheet, left: float, right: float, y: float, comparison: Comparison, colour: Colour) -> None:
-    """Where the distance lies between "alike" and "unlike", with the threshold and its interval."""
-    point, distance = comparison.point, comparison.distance
-    reach = 1.2 if max(distance, point.high, point.threshold) <= 1.1 else 2.0
+    """Where the distance lies between "alike" and "unlike", with the threshold, its interval and the band of doubt."""
+    point, distance, band = comparison.point, comparison.distance, comparison.band
+    reach = 1.2 if max(distance, point.high, point.threshold, band.high if band else 0.0) <= 1.1 else 2.0
     left, right = left + 26, right - 40
 
     def place(value: float) -> float:
@@ -183,6 +184,8 @@ def _gauge(sheet: Sheet, left: float, right: float, y: float, comparison: Compar
     sheet.fill((left, y - 6, right, y + 6), 6, tints["different"])
     sheet.fill((left, y - 6, max(cut, left + 12), y + 6), 6, tints["same"])
     sheet.fill((cut - 6, y - 6, cut, y + 6), 0, tints["same"])
+    if band is not None:
+        sheet.fill((place(band.low), y - 6, place(band.high), y + 6), 0, tints["inconclusive"])
     sheet.fill((place(point.low), y - 6, place(point.high), y + 6), 0, tint(INK, 0.62))
     sheet.dot(place(distance), y, 10.5, CARD)
     sheet.dot(place(distance), y, 8.5, colour)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 
-from twinface.core.types import Image, Landmarks
-from twinface.core.wording import ELLIPSIS, Colour, shorten
+from twinface.core.types import Image, Landmarks, Verdict
+from twinface.core.wording import ELLIPSIS, VERDICT_MARKS, Colour, shorten
 
 SHADE, CARD = (77, 81, 85), (255, 255, 255)
 """What sets a thin line off from the picture below it, and the ground of words, discs and thick lines."""
@@ -90,11 +90,14 @@ class Sheet:
         self.fill((left, top, left + wide, top + tall), 0.25 * size, colour)
         self.text(left + wide / 2, top + tall / 2 + 0.36 * size, words, size, CARD, "ms")
 
-    def badge(self, x: float, y: float, radius: float, same: bool, colour: Colour) -> None:
-        """A tick or a cross in a disc: the verdict for those who do not tell green from red."""
+    def badge(self, x: float, y: float, radius: float, verdict: Verdict, colour: Colour) -> None:
+        """A tick, a cross or a question mark in a disc: the verdict for those who do not tell the colours apart."""
         self.dot(x, y, radius, colour)
+        if verdict == "inconclusive":
+            self.text(x, y + radius * 0.46, VERDICT_MARKS[verdict], radius * 1.4, CARD, "ms", bold=0.5)
+            return
         tick, cross = (((-11, 1), (-3, 9), (11, -8)),), (((-9, -9), (9, 9)), ((-9, 9), (9, -9)))
-        for line in tick if same else cross:
+        for line in tick if verdict == "same" else cross:
             self.stroke(np.array(line) * radius * 0.042 + (x, y), False, CARD, 4)
 
     def label(self, x: float, y: float, words: str, size: float, colour: Colour, between: tuple[float, float]) -> None:

@@ -9,8 +9,7 @@ import typer
 
 from twinface.app.cli import options
 from twinface.app.cli.output import (
-    DIFFERENT,
-    SAME,
+    STATUSES,
     console,
     face_json,
     parse_choices,
@@ -20,7 +19,7 @@ from twinface.app.cli.output import (
 )
 from twinface.core.files import shown
 from twinface.core.types import Analysis, Comparison, Face
-from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, caution, fmr_label, percent
+from twinface.core.wording import VERDICT_COLOURS, VERDICT_MARKS, VERDICT_WORDS, band_label, caution, fmr_label, percent
 from twinface.errors import TwinFaceError
 from twinface.services.recognition import FaceChoice
 
@@ -29,7 +28,18 @@ def compare(
     a: Annotated[str, typer.Argument(help="A picture.", metavar="A")],
     b: Annotated[str, typer.Argument(help="Another picture.", metavar="B")],
     fmr: Annotated[
-        float | None, typer.Option("--fmr", help="Target false match rate of the verdict: 1e-2, 1e-3 or 1e-4.")
+        float | None,
+        typer.Option("--fmr", help="Target false match rate of the verdict: 1e-2, 1e-3, 1e-4, ... as measured."),
+    ] = None,
+    band: Annotated[
+        float | None,
+        typer.Option(
+            "--band", help="How sure an answer has to be, 0.5 to 1, as 0.9; else it is inconclusive, status 3."
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", help="Your own calibration of this model: what calibrate --out wrote."),
     ] = None,
     face: Annotated[
         str,
@@ -49,16 +59,18 @@ def compare(
     provider: options.Provider = None,
     threads: options.Threads = None,
 ) -> None:
-    """Tell whether two pictures show the same person. Exit status: 0 same, 1 different, 2 trouble."""
+    """Tell whether two pictures show the same person. Exit status: 0 same, 1 different, 2 trouble, 3 inconclusive."""
     from twinface.app.wiring import load
 
     choice = parse_choices(face)
     if a == "-" or b == "-":
         raise TwinFaceError("compare reads files, not standard input; save the picture first")
     if save is not None:
-        refuse_overwriting(save, [a, b])
-    recognizer = load(model, detector=detector, providers=provider, threads=threads, mirror=flip)
-    found = recognizer.compare_all(a, b, fmr=fmr, face=choice, refuse_poor=not any_quality)
+        refuse_overwriting(save, [a, b] if calibration is None else [a, b, calibration])
+    recognizer = load(
+        model, detector=detector, providers=provider, threads=threads, mirror=flip, calibration=calibration
+    )
+    found = recognizer.compare_all(a, b, fmr=fmr, band=band, face=choice, refuse_poor=not any_quality)
     best = found[0]
     if save is not None:
         from twinface.vision.drawing import draw_comparison
@@ -69,7 +81,7 @@ def compare(
         write_json(comparison_json(best, found, choice))
     else:
         _print(best, found, recognizer.detector_name, save, choice)
-    raise typer.Exit(SAME if best.same else DIFFERENT)
+    raise typer.Exit(STATUSES[best.verdict])
 
 
 def comparison_json(
@@ -80,6 +92,9 @@ def comparison_json(
         **_scores(best),
         "threshold": round(best.point.threshold, 6),
         "fmr": best.point.fmr,
+        "band": None
+        if best.band is None
+        else {"probability": best.band.probability, "low": round(best.band.low, 6), "high": round(best.band.high, 6)},
         "model": best.model,
         "a": _side(best.first, best.a, best.index_a),
         "b": _side(best.second, best.b, best.index_b),
@@ -134,18 +149,21 @@ def _print(
 
     out = console()
     colour = "rgb({},{},{})".format(*VERDICT_COLOURS[best.verdict])
-    mark = "\u2713" if best.same else "\u2717"
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", justify="right")
     table.add_column()
-    table.add_row("", Text(f"{mark} {VERDICT_WORDS[best.verdict].upper()}", style=f"bold {colour}"))
+    table.add_row(
+        "", Text(f"{VERDICT_MARKS[best.verdict]} {VERDICT_WORDS[best.verdict].upper()}", style=f"bold {colour}")
+    )
     words = caution(best.verdict, best.probability, best.point.fmr)
     if words:
         table.add_row("", Text(words, style="yellow"))
     point = best.point
-    sign = "\u2264" if best.same else ">"
+    sign = "\u2264" if point.accepts(best.distance) else ">"
     table.add_row("probability", f"{percent(best.probability)} one person [dim](calibrated, prior 1 in 2)[/dim]")
     table.add_row("distance", f"{best.distance:.3f} {sign} threshold {point.threshold:.3f}")
+    if best.band is not None:
+        table.add_row("band", band_label(best.band))
     table.add_row("false matches", f"{fmr_label(point.fmr)} [dim]measured on {escape(point.dataset)}[/dim]")
     if len(pairs) > 1:
         table.add_row("", Text(f"for each pair; {len(pairs)} pairs of faces were compared", style="yellow"))

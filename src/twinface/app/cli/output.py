@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from twinface.core.files import shown
-from twinface.core.types import Analysis, Face, Quality, Seconds
+from twinface.core.types import Analysis, Face, Quality, Seconds, Verdict
 from twinface.errors import OutputError, TwinFaceError
 from twinface.services.recognition import FaceChoice
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-SAME, DIFFERENT, TROUBLE = 0, 1, 2
-"""Exit statuses, as `cmp` has them."""
+SAME, DIFFERENT, TROUBLE, INCONCLUSIVE = 0, 1, 2, 3
+"""Exit statuses, as `cmp` has them, and one for doubt."""
+
+STATUSES: Mapping[Verdict, int] = MappingProxyType({"same": SAME, "different": DIFFERENT, "inconclusive": INCONCLUSIVE})
 
 
 def complain(message: str) -> None:

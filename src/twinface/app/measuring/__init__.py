@@ -1,0 +1,1 @@
+"""Measurements: data sets, templates and figures joined."""

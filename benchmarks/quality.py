@@ -1,6 +1,6 @@
 """How often faces are called unfit, and why: ordinary LFW faces, and the same faces spoilt in known ways.
 
-    python benchmarks/quality.py --lfw LFW_FOLDER --lists FOLDER_OF_PAIR_LISTS --detector yunet:FILE.onnx
+    python benchmarks/quality.py --root LFW --detector yunet:FILE.onnx
 
 The pictures are those of View 1's training pairs; of each, the face nearest the middle. With `--pictures FOLDER` the
 largest face of every picture below a folder of your own (profiles, for instance) is counted too.
@@ -12,6 +12,7 @@ import argparse
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from PIL import Image as Pictures
 import twinface
 from twinface.core.contract import EncoderContract, parse_contract
 from twinface.core.types import Box, Detection, Image, Landmarks, Quality
-from twinface.datasets.lfw import picture, read_pairs
+from twinface.datasets.lfw import open_lfw
 from twinface.vision.alignment import align
 from twinface.vision.detector import OnnxDetector
 from twinface.vision.foreign import parse_detector, user_contract
@@ -105,14 +106,17 @@ def largest_face(found: list[Detection], _: Image) -> Detection:
 
 
 def samples(
-    paths: Iterable[Path], detector: OnnxDetector, contract: EncoderContract, choose: Callable[..., Detection]
+    pictures: Iterable[tuple[str, bytes]],
+    detector: OnnxDetector,
+    contract: EncoderContract,
+    choose: Callable[..., Detection],
 ) -> Iterator[Sample]:
-    for path in paths:
-        with Pictures.open(path) as opened:
+    for name, content in pictures:
+        with Pictures.open(BytesIO(content)) as opened:
             image = np.asarray(opened.convert("RGB"), np.uint8)
         found = [face for face in detector.detect(image) if face.landmarks is not None]
         if not found:
-            print(f"{path.name}: no face")
+            print(f"{name}: no face")
             continue
         face = choose(found, image)
         assert face.landmarks is not None
@@ -138,8 +142,7 @@ def percentiles(qualities: list[Quality]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lfw", type=Path, required=True, help="folder of one folder a person")
-    parser.add_argument("--lists", type=Path, required=True, help="folder of pairsDevTrain.txt")
+    parser.add_argument("--root", type=Path, required=True, help="LFW with pairsDevTrain.txt: its folder or archive")
     parser.add_argument("--detector", required=True, help="KIND:FILE, for instance yunet:yunet_n.onnx")
     parser.add_argument("--pictures", type=Path, help="folder of pictures to count besides")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture")
@@ -153,10 +156,10 @@ def main() -> None:
     described = user_contract(kind, file)
     detector = OnnxDetector(described, Session(file, described.sha256, SessionOptions(threads=options.threads)))
 
-    pairs = read_pairs(options.lists / "pairsDevTrain.txt")
-    shown = sorted({shot for pair in pairs for shot in (pair.first, pair.second)})[:: options.every]
+    lfw = open_lfw(options.root)
+    shots = sorted({shot for pair in lfw.pairs("train") for shot in (pair.first, pair.second)})[:: options.every]
     qualities: dict[str, list[Quality]] = {name: [] for name in SPOILT}
-    for sample in samples((picture(options.lfw, *shot) for shot in shown), detector, contract, middle_face):
+    for sample in samples(lfw.files.read(lfw.path(*shot) for shot in shots), detector, contract, middle_face):
         for name, spoil in SPOILT.items():
             worse = spoil(sample)
             qualities[name].append(assess(worse.landmarks, worse.crop, worse.shape, worse.box))
@@ -165,7 +168,9 @@ def main() -> None:
         report(name, measured)
     if options.pictures:
         paths = sorted(path for path in options.pictures.rglob("*") if path.suffix.lower() in {".jpg", ".png", ".webp"})
-        own = samples(paths[:: options.every], detector, contract, largest_face)
+        own = samples(
+            ((str(path), path.read_bytes()) for path in paths[:: options.every]), detector, contract, largest_face
+        )
         report("pictures", [assess(one.landmarks, one.crop, one.shape, one.box) for one in own])
 
 

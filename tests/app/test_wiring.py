@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import twinface
-from twinface.app.wiring import load, load_detector
+from twinface.app.wiring import load, load_analyzer, load_detector, weight_files
 from twinface.core.contract import parse_contract
 from twinface.errors import (
     ContractMismatch,
@@ -142,3 +142,51 @@ def test_the_detector_stands_alone(examples):
     detector = load_detector("scout")
     assert detector.name == "scout"
     assert detector.detect(np.zeros((64, 64, 3), np.uint8)) == []
+
+
+def test_an_analyzer_needs_no_decision_rules(model, examples, recognizer):
+    model.with_suffix(".decision.json").unlink()
+    with pytest.raises(ModelNotFound, match="no decision rules for resnet29"):
+        load(str(model))
+    analyzer = load_analyzer(str(model), threads=1)
+    (face,) = analyzer.encode(analyzer.locate(examples / "collins.jpg").faces)
+    (same,) = recognizer.analyze(examples / "collins.jpg").faces
+    assert face.template.vector == pytest.approx(same.template.vector, abs=1e-5)
+
+
+def test_an_encoder_of_the_users_makes_templates(own_encoder, tmp_path, examples):
+    path = own_encoder(tmp_path / "mine.onnx")
+    analyzer = load_analyzer(f"arcface:{path}", threads=1)
+    assert (analyzer.encoder.name, analyzer.encoder.dimension) == ("arcface:mine.onnx", 16)
+    (face,) = analyzer.encode(analyzer.locate(examples / "collins.jpg").faces)
+    assert face.crop.shape == (112, 112, 3)
+    assert face.template.model == analyzer.encoder.identity
+    eyes = analyzer.detector.detect(face.crop)[0].landmarks.points[:2]
+    assert eyes == pytest.approx(np.array([[38.3, 51.7], [73.5, 51.5]]), abs=4)  # where ArcFace has them
+
+
+def test_without_calibration_it_gives_no_verdicts_and_the_message_says_how_to_get_there(own_encoder, tmp_path):
+    path = own_encoder(tmp_path / "mine.onnx")
+    with pytest.raises(ModelNotFound, match=r"twinface calibrate .* --out FILE .* --calibration FILE") as caught:
+        load(f"arcface:{path}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_users_encoder_that_is_none_is_refused(own_encoder, tmp_path):
+    with pytest.raises(ModelNotFound, match=r"gone\.onnx: no such file"):
+        load_analyzer(f"arcface:{tmp_path / 'gone.onnx'}")
+    with pytest.raises(ModelNotFound, match=r"an encoder of your own is written arcface:FILE"):
+        load_analyzer("facenet:face.onnx")
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"no network")
+    with pytest.raises(ContractMismatch, match=r"broken\.onnx: not a network"):
+        load_analyzer(f"arcface:{broken}")
+    larger = own_encoder(tmp_path / "larger.onnx", 160)
+    with pytest.raises(ContractMismatch, match=r"^arcface:larger\.onnx: the network takes .* 160, 160\)"):
+        load_analyzer(f"arcface:{larger}")
+
+
+def test_the_files_a_model_needs_are_known(own_encoder, tmp_path):
+    path = own_encoder(tmp_path / "mine.onnx")
+    assert weight_files("resnet29") == [HOME / name for name in ("resnet29.onnx", "scout.onnx", "scout-points.onnx")]
+    assert weight_files(f"arcface:{path}", f"yunet:{path}") == [path, path]

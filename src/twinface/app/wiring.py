@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 
 from twinface.app.settings import Settings
-from twinface.core.contract import DetectorContract
-from twinface.models.registry import find_detector, find_encoder
+from twinface.core.contract import DetectorContract, EncoderContract
+from twinface.models.registry import ModelEntry, find, find_detector, find_encoder
 from twinface.services.recognition import Recognizer
 from twinface.vision.detector import OnnxDetector
 from twinface.vision.encoder import OnnxEncoder
-from twinface.vision.foreign import parse_detector, user_contract
+from twinface.vision.foreign import parse_detector, parse_encoder, user_contract, user_encoder
 from twinface.vision.landmarks import LandmarkRefiner
 from twinface.vision.pipeline import FaceAnalyzer
 from twinface.vision.session import Session, SessionOptions
@@ -25,37 +26,96 @@ def load(
     providers: Sequence[str] | str | None = None,
     threads: int | None = None,
     mirror: bool | None = None,
+    calibration: str | PathLike[str] | None = None,
 ) -> Recognizer:
     """Loads the models and returns a recognizer, ready to compare. Offline; takes a fraction of a second.
 
     Args:
-        model: encoder, by name or contract path; default: TWINFACE_MODEL or the shipped one.
+        model: encoder, by name, contract path or `arcface:FILE`; default: TWINFACE_MODEL or the shipped one.
         detector: by name, contract path, or `yunet:FILE`, `scrfd:FILE`, `yolo:FILE`.
         providers: ONNX Runtime execution providers, as `["CUDAExecutionProvider"]`; each is honoured or refused.
         threads: threads within a network; 0 lets ONNX Runtime choose.
         mirror: whether the mirror image's template is added; None for what the model's contract says.
+        calibration: a file that `twinface calibrate --out` wrote for this model; None for the rules beside the model.
 
     Raises:
-        ModelError: a model is missing, tampered with or unfit, or a provider is not available.
+        ModelError: a model is missing, tampered with or unfit, was not calibrated, or a provider is not available.
         TwinFaceError: an environment variable or the number of threads makes no sense.
     """
+    settings = _settings(model, detector, providers, threads)
+    analyzer, entry, mirrored = _join(settings, mirror)
+    rule = entry.rule(mirrored, None if calibration is None else Path(calibration))
+    return Recognizer(analyzer, rule, (entry.name, analyzer.detector.name))
+
+
+def load_analyzer(
+    model: str | None = None,
+    *,
+    detector: str | None = None,
+    providers: Sequence[str] | str | None = None,
+    threads: int | None = None,
+    mirror: bool | None = None,
+) -> FaceAnalyzer:
+    """As `load`, for those who want templates and no verdicts: the encoder need not have been calibrated."""
+    return load_parts(model, detector=detector, providers=providers, threads=threads, mirror=mirror)[0]
+
+
+def load_parts(
+    model: str | None = None,
+    *,
+    detector: str | None = None,
+    providers: Sequence[str] | str | None = None,
+    threads: int | None = None,
+    mirror: bool | None = None,
+) -> tuple[FaceAnalyzer, ModelEntry, bool]:
+    """As `load_analyzer`, with the encoder's files and whether mirror images count."""
+    return _join(_settings(model, detector, providers, threads), mirror)
+
+
+def encoder_entry(model: str | None = None) -> ModelEntry:
+    """The files of the encoder that `load` would take.
+
+    Raises:
+        ModelError: it is missing or unfit.
+    """
+    settings = _settings(model, None, None, None)
+    return _open_encoder(settings.model, SessionOptions(settings.providers, settings.threads))[0]
+
+
+def _settings(
+    model: str | None, detector: str | None, providers: Sequence[str] | str | None, threads: int | None
+) -> Settings:
+    """What was asked for, and the environment's word on the rest."""
     if isinstance(providers, str):
         providers = [providers]
     settings = Settings.from_environment()
-    settings = replace(
+    return replace(
         settings,
         model=settings.model if model is None else model,
         detector=settings.detector if detector is None else detector,
         providers=settings.providers if providers is None else tuple(providers),
         threads=settings.threads if threads is None else threads,
     )
+
+
+def _join(settings: Settings, mirror: bool | None) -> tuple[FaceAnalyzer, ModelEntry, bool]:
+    """The analyzer, the encoder's entry, and whether mirror images count."""
     options = SessionOptions(settings.providers, settings.threads)
-    entry, contract = find_encoder(settings.model)
-    encoder = OnnxEncoder(contract, Session(entry.path, contract.sha256, options), mirror=mirror)
-    rule = entry.rule(contract.mirror if mirror is None else mirror)
-    finder = load_detector(settings.detector, options)
-    analyzer = FaceAnalyzer(finder, encoder, contract)
-    return Recognizer(analyzer, rule, (contract.name, finder.name))
+    entry, contract, session = _open_encoder(settings.model, options)
+    mirrored = contract.mirror if mirror is None else mirror
+    encoder = OnnxEncoder(contract, session, mirror=mirrored)
+    return FaceAnalyzer(load_detector(settings.detector, options), encoder, contract), entry, mirrored
+
+
+def _open_encoder(name: str, options: SessionOptions) -> tuple[ModelEntry, EncoderContract, Session]:
+    """Finds an encoder by name, contract path or `kind:FILE`."""
+    if names_own_file(name):
+        kind, path = parse_encoder(name)
+        session = Session(path, None, options)
+        contract = user_encoder(kind, path, session)
+        return ModelEntry(contract, path.parent), contract, session
+    entry, contract = find_encoder(name)
+    return entry, contract, Session(entry.path, contract.sha256, options)
 
 
 def load_detector(name: str, options: SessionOptions | None = None) -> OnnxDetector:
@@ -65,7 +125,7 @@ def load_detector(name: str, options: SessionOptions | None = None) -> OnnxDetec
         ModelError: it is missing, tampered with or unfit.
     """
     contract: DetectorContract
-    if ":" in name and not name.endswith(".json"):
+    if names_own_file(name):
         kind, path = parse_detector(name)
         contract = user_contract(kind, path)
     else:
@@ -76,3 +136,20 @@ def load_detector(name: str, options: SessionOptions | None = None) -> OnnxDetec
         session = Session(Path(path).parent / contract.refiner.file, contract.refiner.sha256, options)
         refiner = LandmarkRefiner(contract.refiner, session)
     return OnnxDetector(contract, Session(Path(path), contract.sha256, options), refiner)
+
+
+def weight_files(model: str, detector: str | None = None) -> list[Path]:
+    """The weights that `load` would read, encoder's and detector's.
+
+    Raises:
+        ModelError: a model is not there or its contract is malformed.
+    """
+    files: list[Path] = []
+    for name in (model, Settings.from_environment().detector if detector is None else detector):
+        files += [Path(name.partition(":")[2])] if names_own_file(name) else [path for path, _ in find(name).files]
+    return files
+
+
+def names_own_file(name: str) -> bool:
+    """Whether a model's name is `kind:FILE`, a bare ONNX file of the user's, rather than a name or a contract."""
+    return ":" in name and not name.endswith(".json")

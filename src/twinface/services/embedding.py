@@ -108,7 +108,7 @@ def _compute(analyzer: Analyzer, contents: Sequence[bytes], choice: Choice) -> l
         except ImageError:
             located.append(None)
     chosen = [
-        analysis.faces[_place(analysis, choice)] for analysis in located if analysis is not None and analysis.faces
+        analysis.faces[place_of(analysis, choice)] for analysis in located if analysis is not None and analysis.faces
     ]
     encoded = iter(analyzer.encode(chosen) if chosen else ())
     rows = []
@@ -124,8 +124,8 @@ def _compute(analyzer: Analyzer, contents: Sequence[bytes], choice: Choice) -> l
     return rows
 
 
-def _place(analysis: Analysis, choice: Choice) -> int:
-    """Place of the face that counts; there is at least one."""
+def place_of(analysis: Analysis, choice: Choice) -> int:
+    """Place of the face that counts; there must be one."""
     if choice == "largest":
         return 0
     height, width = analysis.image.shape[:2]

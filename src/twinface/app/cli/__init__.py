@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from twinface.app.cli import compare, detect, doctor, embed, models
+from twinface.app.cli import benchmark, cache, calibrate, compare, data, detect, doctor, embed, evaluate, models
 from twinface.app.cli.output import SAME, TROUBLE, complain
 from twinface.errors import TwinFaceError
 
@@ -23,9 +23,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compare")(compare.compare)
+app.command("calibrate")(calibrate.calibrate)
+app.add_typer(evaluate.app, name="evaluate")
 app.command("detect")(detect.detect)
 app.command("embed")(embed.embed)
 app.add_typer(models.app, name="models")
+data.app.command("cache")(cache.cache)
+app.add_typer(data.app, name="data")
+app.command("benchmark")(benchmark.benchmark)
 app.command("doctor")(doctor.doctor)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 Model = Annotated[
-    str | None, typer.Option("--model", help="Encoder: a name (twinface models list) or a contract path.")
+    str | None,
+    typer.Option("--model", help="Encoder: a name (twinface models list), a contract path, or arcface:FILE."),
 ]
 Detector = Annotated[
     str | None,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,3 +52,13 @@ def test_verdicts_on_lfw_are_right_at_the_rate_of_the_operating_point(data: Path
     point = recognizer.rule.point(1e-2)
     assert wilson(missed, mated, z=3.3)[0] <= point.fnmr_high
     assert wilson(passed, len(chosen) - mated, z=3.3)[0] <= point.fmr
+
+
+@pytest.mark.data
+def test_the_shipped_models_reach_their_figure_on_view_2(cli: Callable[..., Any], data: Path) -> None:
+    report = json.loads(cli("evaluate", "lfw", "--root", data, "--protocol", "view2", "--json").out)
+    assert report["accuracy"] >= 0.990
+    assert (report["pairs"], report["pictures"], report["failures"]) == (6000, 7701, 0)
+    deployed = {point["target_fmr"]: point for point in report["deployed"]}
+    for target, point in deployed.items():
+        assert point["fmr"]["low"] <= target  # thresholds from DevTrain hold on View 2

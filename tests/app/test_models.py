@@ -84,3 +84,11 @@ def test_an_unknown_model_is_refused(cli, command):
 def test_a_model_without_its_weights_is_refused(cli, tmp_path):
     shutil.copy(HOME / "scout.json", tmp_path)
     cli("models", "verify", tmp_path / "scout.json").refuses("scout.onnx: cannot read the model (No such file")
+
+
+def test_whom_a_model_was_trained_on_is_told(cli):
+    detector = json.loads(cli("models", "show", "scout", "--json").out)["training"]
+    assert {one["dataset"] for one in detector} == {"LFW", "CelebA", "UTKFace"}
+    lfw = next(one["subjects"] for one in detector if one["dataset"] == "LFW")
+    assert len(lfw) == 1281
+    assert "training VGG Face (persons not listed)" in cli("models", "show", "resnet29").out

@@ -17,6 +17,7 @@ State = Literal["ok", "missing", "bad"]
 
 EXTRAS = (
     ("pillow_heif", "HEIC and HEIF pictures", 'pip install "twinface[heif]"'),
+    ("matplotlib", "report pages with plots", 'pip install "twinface[evaluate]"'),
     ("torch", "training and export", 'pip install "twinface[train]"'),
 )
 """Optional modules: what each is for and how to get it."""

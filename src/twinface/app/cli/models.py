@@ -11,6 +11,7 @@ from twinface.app.cli import options
 from twinface.app.cli.output import TROUBLE, complain, console, write_json
 from twinface.core.contract import EncoderContract
 from twinface.core.files import shown
+from twinface.core.provenance import TrainingSet
 from twinface.core.wording import scientific
 from twinface.errors import ModelError
 from twinface.models.registry import ModelEntry, find, shipped
@@ -40,8 +41,16 @@ def show_model(name: Annotated[str, typer.Argument(help="Name or contract path."
     """Show a model's contract, operating points and card."""
     entry = find(name)
     rules = entry.rules() if isinstance(entry.contract, EncoderContract) else ()
+    training = entry.training()
     if json:
-        write_json({**_facts(entry), "contract": asdict(entry.contract), "rules": [asdict(rule) for rule in rules]})
+        write_json(
+            {
+                **_facts(entry),
+                "contract": asdict(entry.contract),
+                "rules": [asdict(rule) for rule in rules],
+                "training": None if training is None else [_trained_on(one) for one in training],
+            }
+        )
         return
     from rich.markdown import Markdown
     from rich.table import Table
@@ -64,7 +73,16 @@ def show_model(name: Annotated[str, typer.Argument(help="Name or contract path."
                 )  # fmt: skip
         out.print()
         out.print(table)
-    out.print(f"\nfile     {shown(entry.path)}\nSHA-256  {entry.contract.sha256}", soft_wrap=True, markup=False)
+    words = (
+        "nobody has recorded it"
+        if training is None
+        else ", ".join(
+            f"{one.dataset} ({'persons not listed' if one.subjects is None else f'{len(one.subjects):,} persons'})"
+            for one in training
+        )
+    )
+    out.print(f"\ntraining {words}", soft_wrap=True, markup=False)
+    out.print(f"file     {shown(entry.path)}\nSHA-256  {entry.contract.sha256}", soft_wrap=True, markup=False)
 
 
 @app.command("verify")
@@ -94,3 +112,7 @@ def _facts(entry: ModelEntry) -> dict[str, Any]:
         "sha256": entry.contract.sha256,
         "path": str(entry.path),
     }
+
+
+def _trained_on(one: TrainingSet) -> dict[str, Any]:
+    return {"dataset": one.dataset, "subjects": None if one.subjects is None else sorted(one.subjects)}

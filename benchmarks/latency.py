@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from twinface.app.benchmarking.peers import FaceRecognition
+from twinface.app.benchmarking.spread import Spread, spread
 from twinface.app.machine import processor
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -43,15 +44,6 @@ PEER_LIMIT = 0.6
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "processor": time.process_time}
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TWINFACE_THREADS"), "1")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median, and the range that holds 80% of the samples."""
-
-    median: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -249,19 +241,6 @@ def process_cost(command: list[str], environment: dict[str, str]) -> Cost:
 def row(name: str, unit: str, own: list[float], other: list[float], budget: float | None) -> Row:
     one, two = spread(own), spread(other)
     return Row(name, unit, one, two, two.median / one.median, budget)
-
-
-def spread(samples: list[float]) -> Spread:
-    """Quantiles, linear between samples."""
-    ranked = sorted(samples)
-
-    def quantile(share: float) -> float:
-        place = share * (len(ranked) - 1)
-        below = int(place)
-        above = min(below + 1, len(ranked) - 1)
-        return ranked[below] + (place - below) * (ranked[above] - ranked[below])
-
-    return Spread(quantile(0.5), quantile(0.1), quantile(0.9))
 
 
 def machine() -> dict[str, Any]:

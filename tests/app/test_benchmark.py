@@ -29,7 +29,8 @@ from twinface.app.benchmarking.benchmark import (
 )
 from twinface.app.benchmarking.contenders import Entrant, entrants
 from twinface.app.benchmarking.report import HEADER, cells, to_json, to_markdown
-from twinface.app.benchmarking.timing import Cost, Spread, race, spread
+from twinface.app.benchmarking.spread import Spread, spread
+from twinface.app.benchmarking.timing import Cost, race
 from twinface.app.benchmarking.trial import Trial, serve
 from twinface.core.types import Acquired
 from twinface.datasets.lfw import open_lfw

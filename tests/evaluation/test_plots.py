@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -23,19 +22,9 @@ from scipy.stats import norm
 from twinface.errors import OutputError, TwinFaceError
 from twinface.evaluation import plots
 from twinface.evaluation.curves import ErrorCurve, error_curve
+from twinface.evaluation.reliability import ReliabilityBin
 from twinface.evaluation.scores import Scores
 from twinface.evaluation.style import curve_name, percent, plain, probit, svg, thinned
-
-
-@dataclass(frozen=True)
-class Bin:
-    low: float
-    high: float
-    predicted: float
-    observed: float
-    observed_low: float
-    observed_high: float
-    pairs: int
 
 
 def scores(mated: np.ndarray, non_mated: np.ndarray) -> Scores:
@@ -97,7 +86,10 @@ def assert_inside(name: str, figure: Figure) -> None:
 
 
 def test_rates_by_group_rank_size_and_probability_can_be_drawn() -> None:
-    bins = [Bin(0.0, 0.1, 0.05, 0.04, 0.02, 0.07, 40), Bin(0.9, 1.0, 0.97, 1.0, 0.9, 1.0, 60)]
+    bins = [
+        ReliabilityBin(0.0, 0.1, 0.05, 0.04, 40, 0.02, 0.07, 0.5),
+        ReliabilityBin(0.9, 1.0, 0.97, 1.0, 60, 0.9, 1.0, 0.5),
+    ]
     figures = {
         "groups": plots.group_rates("by race", [("a", 0.01, 0.005, 0.02), ("b", 0.0, 0.0, 0.004)], target=1e-3),
         "no groups": plots.group_rates("none", []),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from twinface.evaluation.curves import ErrorCurve
-from twinface.evaluation.rate_plots import Bin, cmc, fnir, group_rates, reliability
+from twinface.evaluation.rate_plots import cmc, fnir, group_rates, reliability
 from twinface.evaluation.scores import Scores
 from twinface.evaluation.style import (
     BLUE,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "Bin", "cmc", "det", "distance_histogram", "fnir", "group_rates", "reliability", "roc", "save_figure",
+    "cmc", "det", "distance_histogram", "fnir", "group_rates", "reliability", "roc", "save_figure",
     "threshold_sweep",
 ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,47 +27,10 @@ from twinface.evaluation.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from twinface.evaluation.reliability import ReliabilityBin
+
 Row = tuple[str, float, float, float]
 """A name, a rate and the ends of its 95% interval."""
-
-
-class Bin(Protocol):
-    """A bin of a reliability diagram, as `reliability.ReliabilityBin`."""
-
-    @property
-    def low(self) -> float:
-        """Lower edge."""
-        ...
-
-    @property
-    def high(self) -> float:
-        """Upper edge."""
-        ...
-
-    @property
-    def predicted(self) -> float:
-        """Mean probability of its pairs."""
-        ...
-
-    @property
-    def observed(self) -> float:
-        """Share of mated pairs."""
-        ...
-
-    @property
-    def observed_low(self) -> float:
-        """Lower end of that share's 95% interval."""
-        ...
-
-    @property
-    def observed_high(self) -> float:
-        """Upper end."""
-        ...
-
-    @property
-    def pairs(self) -> int:
-        """How many there are."""
-        ...
 
 
 def cmc(curves: Mapping[str, Sequence[float]], *, probes: int | None = None) -> Figure:
@@ -177,7 +140,7 @@ def group_rates(title: str, rows: Sequence[Row], *, target: float | None = None,
     return figure
 
 
-def reliability(bins: Sequence[Bin]) -> Figure:
+def reliability(bins: Sequence[ReliabilityBin]) -> Figure:
     """Observed share of mated pairs over the predicted probability, above how many pairs each bin holds."""
     total = sum(one.pairs for one in bins)
     figure = begin(

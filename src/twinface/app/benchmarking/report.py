@@ -10,7 +10,7 @@ from typing import Any
 
 from twinface.app.benchmarking.benchmark import Benchmark, Line
 from twinface.app.benchmarking.peers import UNMEASURED
-from twinface.app.benchmarking.timing import Spread
+from twinface.app.benchmarking.spread import Spread
 from twinface.app.machine import cores, processor, versions
 from twinface.evaluation.intervals import Interval
 

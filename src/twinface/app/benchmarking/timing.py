@@ -6,23 +6,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import numpy as np
-
 from twinface.app.benchmarking.contenders import Entrant
+from twinface.app.benchmarking.spread import Spread, spread
 from twinface.app.benchmarking.trial import Round, Trial
 from twinface.app.measuring.system import Progress
 
 BUSY = 1.15
 """Wall time over processor time of single-threaded work from which the machine had other work too."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median, and the range that holds 80% of the samples."""
-
-    median: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -84,9 +74,3 @@ def _cost(rounds: Sequence[Round], memory: int | None, disk: int, threads: int) 
     encode = [taken for one in rounds for taken in one.encode]
     busy = wall > BUSY * processor if threads == 1 else None
     return Cost(detect, spread(encode) if encode else None, memory, disk, busy)
-
-
-def spread(samples: Sequence[float]) -> Spread:
-    """Quantiles, linear between samples."""
-    median, low, high = np.quantile(np.asarray(samples, np.float64), [0.5, 0.1, 0.9])
-    return Spread(float(median), float(low), float(high))

@@ -1,6 +1,9 @@
 """Importing TwinFace is cheap, and neither importing nor comparing reaches for the network."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -67,3 +70,14 @@ def test_comparing_works_offline_and_without_torch(run_python, examples):
         "print(comparison.same, 'torch' in sys.modules)"
     )
     assert (done.status, done.err, done.out) == (0, "", "False False\n")
+
+
+def test_onnx_runtime_collects_nothing_about_the_machine_it_runs_on(tmp_path, examples):
+    """Its telemetry is native code, which Python's sockets do not see; it begins with a file in the home folder."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: word for name, word in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
+    words = [sys.executable, "-m", "twinface", "compare", examples / "collins.jpg", examples / "hopper.jpg"]
+    done = subprocess.run(words, env=environment | {"HOME": str(home)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert not list(home.rglob("*"))

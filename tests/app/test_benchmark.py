@@ -5,15 +5,22 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import shutil
+import signal
+import struct
 import sys
+import zlib
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from twinface.app.benchmarking import benchmark as running
 from twinface.app.benchmarking import peers
+from twinface.app.benchmarking import trial as trials
 from twinface.app.benchmarking.benchmark import (
     QUICK,
     Accuracy,
@@ -27,15 +34,16 @@ from twinface.app.benchmarking.benchmark import (
     leaks,
     spread_out,
 )
-from twinface.app.benchmarking.contenders import Entrant, entrants
-from twinface.app.benchmarking.report import HEADER, cells, to_json, to_markdown
+from twinface.app.benchmarking.contenders import Entrant, Peer, entrants
+from twinface.app.benchmarking.report import HEADER, cells, rows, to_json, to_markdown
 from twinface.app.benchmarking.spread import Spread, spread
 from twinface.app.benchmarking.timing import Cost, race
 from twinface.app.benchmarking.trial import Trial, serve
+from twinface.app.cache import SqliteTemplateCache
 from twinface.core.types import Acquired
 from twinface.datasets.lfw import open_lfw
 from twinface.datasets.pairs import LfwPair
-from twinface.errors import DatasetCorrupt, ModelNotFound, TwinFaceError
+from twinface.errors import DatasetCorrupt, ModelNotFound, OutputError, TwinFaceError, UnreadableImage
 from twinface.models.registry import HOME
 
 DEFAULT = Entrant("twinface", "resnet29", None, True)
@@ -114,9 +122,7 @@ def test_every_system_stands_in_one_table_for_machines_and_on_paper(cli, root, o
     assert (report["pairs"], report["pictures"], report["timed_pictures"]) == (6, 5, 4)  # nobody is timed on Nobody
     assert default["accuracy"] == pytest.approx(5 / 6)  # the pair with Nobody is an error
     assert (default["accuracy_where_acquired"], default["failures"], default["failed_pairs"]) == (1.0, 1, 1)
-    assert default["difference"] is None
-    assert plain["difference"]["value"] == 0
-    assert plain["difference"]["p"] == 1
+    assert default["difference"] is plain["difference"] is mine["difference"] is None  # of a quick run
     assert default["tar"] == {"0.01": None, "0.001": None}  # of three non-mated pairs nobody can tell
     assert default["size_on_disk_bytes"] == sum(
         (HOME / name).stat().st_size for name in ("resnet29.onnx", "scout.onnx", "scout-points.onnx")
@@ -138,6 +144,31 @@ def test_every_system_stands_in_one_table_for_machines_and_on_paper(cli, root, o
     assert "not installed (pip install dlib-bin" in text
 
 
+@pytest.mark.parametrize("pairs", [None, 6])
+def test_differences_are_told_of_whole_runs_only(root, pairs):
+    plain = Entrant("twinface", "resnet29", None, False)
+    first, second = benchmark(open_lfw(root), [DEFAULT, plain], replace(SMALL, pairs=pairs), unseen).lines
+    assert first.accuracy.difference is None
+    if pairs is None:
+        assert (second.accuracy.difference.value, second.accuracy.difference.p) == (0, 1)
+    else:
+        assert second.accuracy.difference is None
+        assert second.accuracy.right.size == 6
+
+
+def test_a_cache_that_cannot_be_used_is_told_before_the_work(root, tmp_path, monkeypatch):
+    (tmp_path / "cache" / "templates.sqlite").mkdir(parents=True)
+    monkeypatch.setattr(running, "acquire", lambda *_: pytest.fail("the work has begun"))
+    with pytest.raises(OutputError, match=r"templates\.sqlite: the template cache cannot be used .*--no-cache"):
+        benchmark(open_lfw(root), [DEFAULT], Plan(), unseen)
+
+
+def test_a_folder_where_nobody_may_write_is_told_before_the_work(cli, root, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "benchmark", lambda *_: pytest.fail("the work has begun"))
+    monkeypatch.setattr(os, "access", lambda path, mode: not (path == tmp_path and mode == os.W_OK))
+    cli("benchmark", "--root", root, "--out", tmp_path / "table.md").refuses("table.md: cannot be written; choose")
+
+
 @pytest.mark.parametrize(("width", "tables"), [("140", 1), ("80", 2)])
 def test_the_table_fits_the_screen(cli, root, monkeypatch, width, tables):
     monkeypatch.setenv("COLUMNS", width)
@@ -147,7 +178,16 @@ def test_the_table_fits_the_screen(cli, root, monkeypatch, width, tables):
     lines = outcome.out.splitlines()
     assert max(map(len, lines)) <= int(width)
     assert sum(line.startswith("system") for line in lines) == tables
-    for words in ("TwinFace resnet29", "98.00%", "-1.00", "95.0 to 99.0", "3.0 ms", "185 MB", "not installed"):
+    for words in (
+        "TwinFace resnet29",
+        "98.00%",
+        "reference",
+        "-1.00",
+        "95.0 to 99.0",
+        "3.0 ms",
+        "185 MB",
+        "not installed",
+    ):
         assert words in outcome.out
     assert "\u2026" not in outcome.out  # nothing is cut off
 
@@ -339,6 +379,36 @@ def test_a_process_that_dies_is_trouble_in_one_line(contents):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("line", ['{"rows": [\n', "[1]\n", "null\n", "loading weights ...\n", "[" * 100_000 + "\n"])
+def test_an_answer_that_is_none_is_trouble_in_one_line(monkeypatch, line):
+    with Trial(DEFAULT, threads=1, cached=False) as trial, monkeypatch.context() as patch:
+        patch.setattr(trial._process, "stdout", io.StringIO(line))
+        with pytest.raises(TwinFaceError, match=r"^resnet29: its process answered '.*; measure without it$") as caught:
+            trial.peak_memory()
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 150
+
+
+def test_half_an_answer_is_the_end_of_the_process(monkeypatch):
+    monkeypatch.setattr(trials, "LAST_MOMENTS", 0.01)
+    with Trial(DEFAULT, threads=1, cached=False) as trial:
+        with monkeypatch.context() as patch:
+            patch.setattr(trial._process, "stdout", io.StringIO('{"memory": 1'))
+            with pytest.raises(TwinFaceError, match=r"^resnet29: its process ended \(.*\); measure without it$"):
+                trial.peak_memory()
+        assert trial._process.poll() is not None  # and it does end
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process can be stopped on POSIX")
+def test_a_process_that_says_nothing_for_long_is_ended(monkeypatch):
+    with Trial(DEFAULT, threads=1, cached=False) as trial:
+        monkeypatch.setattr(trials, "PATIENCE", 0.1)
+        trial._process.send_signal(signal.SIGSTOP)
+        with pytest.raises(TwinFaceError, match=r"^resnet29: its process gave no answer for .* and was ended; measure"):
+            trial.peak_memory()
+        assert trial._process.wait(60) == -signal.SIGKILL
+
+
 def test_a_modules_name_in_the_users_folder_is_not_taken_for_the_library(tmp_path, monkeypatch):
     (tmp_path / "numpy.py").write_text("raise SystemExit('hijacked')")
     monkeypatch.chdir(tmp_path)
@@ -379,6 +449,82 @@ def test_the_spread_is_that_of_the_sorted_samples():
 
 
 # the peer
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+def bomb(side=20_000):
+    """A PNG that says to be very large."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+UNREADABLE = {"no picture": b"no picture", "nothing": b"", "torn": bomb(200), "bomb": bomb(), "EPS": POSTSCRIPT}
+
+
+class Library(peers.FaceRecognition):
+    """The peer without dlib: its way of reading, and a template that is the mean colour."""
+
+    detail, size_on_disk, space, dimension = "", 0, "of these tests", 3
+
+    def __init__(self):
+        self.encoded = 0
+
+    def detect(self, image):
+        return "all of it"
+
+    def encode(self, image, face):
+        self.encoded += 1
+        return image.mean(axis=(0, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("content", UNREADABLE.values(), ids=UNREADABLE)
+def test_what_the_peer_cannot_read_is_a_failure_to_acquire_and_is_not_remembered(tmp_path, monkeypatch, content):
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("another program was started"))
+    with pytest.raises(UnreadableImage, match="face_recognition: cannot read this picture"):
+        Library().read(content)
+    cache = SqliteTemplateCache(tmp_path / "templates.sqlite")
+    (found,) = Peer(Library()).acquire([content], cache)
+    assert (found.vector, found.reasons) == (None, ("unreadable",))
+    assert cache.count() == 0
+    cache.close()
+
+
+def test_the_peer_reads_what_twinface_reads(examples):
+    with Image.open(examples / "hopper.jpg") as picture:
+        pixels = np.array(picture)
+        for kind in ("PNG", "BMP", "TIFF", "PPM", "GIF", "WEBP", "MPO"):
+            file = io.BytesIO()
+            picture.save(file, kind)
+            assert Library().read(file.getvalue()).shape == pixels.shape
+
+
+def test_a_row_of_another_length_is_no_template_of_the_peers(tmp_path, contents):
+    cache, picture = SqliteTemplateCache(tmp_path / "templates.sqlite"), contents["Collins_0001.jpg"]
+    (first,) = Peer(Library()).acquire([picture], cache)
+    known = Library()
+    (again,) = Peer(known).acquire([picture], cache)
+    assert known.encoded == 0
+    assert np.array_equal(first.vector, again.vector)
+    wider = Library()
+    wider.dimension = 4
+    Peer(wider).acquire([picture], cache)
+    assert wider.encoded == 1
+    cache.close()
+
+
+@needs_peer
+def test_one_bomb_does_not_end_the_run(contents):
+    found = acquire(PEER, {"bomb": bomb(), "good": contents["Hopper_0001.jpg"]}, False, lambda: None)
+    assert found["bomb"].reasons == ("unreadable",)
+    assert found["good"].vector is not None
 
 
 @needs_peer
@@ -471,10 +617,23 @@ FACTS = {
 
 def test_a_line_has_a_cell_for_every_column():
     for line in finished().lines:
-        assert len(cells(line)) == len(HEADER)
-    (_, plain, absent) = finished().lines
-    assert cells(plain)[2:4] == (("-1.00", "-2.00 to +0.00"), ("< 0.001", ""))
-    assert cells(absent)[0] == ("face_recognition", "not installed")
+        for first in (True, False):
+            assert len(cells(line, first)) == len(HEADER)
+    (default, plain, absent) = finished().lines
+    assert cells(default, True)[2:4] == (("reference", ""), ("-", ""))
+    assert cells(default, False)[2:4] == (("-", ""), ("-", ""))
+    assert cells(plain, False)[2:4] == (("-1.00", "-2.00 to +0.00"), ("< 0.001", ""))
+    assert cells(absent, False)[0] == ("face_recognition", "not installed")
+
+
+def test_the_first_line_is_the_reference_unless_no_differences_are_told():
+    assert [row[2][0] for row in rows(finished())] == ["reference", "-1.00", "-"]
+    quick = finished(pairs=600)
+    untold = [replace(line, accuracy=replace(line.accuracy, difference=None)) for line in quick.lines[:2]]
+    quick = replace(quick, lines=(*untold, quick.lines[2]))
+    assert [row[2][0] for row in rows(quick)] == ["-", "-", "-"]
+    assert "reference" not in to_markdown(quick, FACTS)
+    assert "no difference is told" in to_markdown(quick, FACTS)
 
 
 def test_markdown_is_one_table_with_notes_and_who_is_missing():

@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from twinface.core.decision import parse_rules
-from twinface.models.registry import find_encoder
+from twinface.app.wiring import load_detector
+from twinface.core.decision import MeasuredWith, parse_rules
+from twinface.models.registry import HOME, find_encoder
 
-PERSONS = 26
+PERSONS = 46
 EASY = ("--default-fmr", "1e-2", "--threads", "1")
 
 
@@ -51,6 +53,19 @@ def people(tmp_path_factory, examples):
             pixels = portrait * tint * random.uniform(0.96, 1.0, 3)
             Image.fromarray(pixels.round().astype(np.uint8)).save(folder / f"{shot}.png")
     return root
+
+
+@pytest.fixture
+def lookout(tmp_path):
+    """A detector of the user's own: the shipped one, sure of less."""
+    folder = tmp_path / "detector"
+    folder.mkdir()
+    for path in HOME.glob("scout*.onnx"):
+        shutil.copy(path, folder)
+    facts = json.loads((HOME / "scout.json").read_text())
+    path = folder / "lookout.json"
+    path.write_text(json.dumps({**facts, "name": "lookout", "confidence": 0.5}))
+    return path
 
 
 @pytest.fixture
@@ -100,6 +115,7 @@ def test_json_holds_all_that_was_measured(cli, people, model, tmp_path):
     assert rule["band"] == 0.8
     assert (rule["subjects"], rule["pictures"], rule["mated"]) == (PERSONS, 2 * PERSONS, PERSONS)
     assert rule["non_mated"] == PERSONS * (PERSONS - 1) * 2
+    assert rule["couples"] == PERSONS * (PERSONS - 1) // 2
     assert rule["failures"]["pictures"] == 0 < rule["failures"]["high"]
 
 
@@ -108,8 +124,8 @@ def test_people_read_both_curves_the_points_and_what_was_left_out(cli, people, m
     outcome = cli("calibrate", "--on", people, "--model", model, "--out", out, "--no-flip", *EASY)
     assert (outcome.status, outcome.err) == (0, "")
     for words in ("my people", "mirror image left out", "logistic", "isotonic", "held-out log loss", "kept",
-                  "1e-2 (default)", "FNMR", "no operating point for FMR 1e-3: it takes 10,000 non-mated pairs, "
-                  "here are 1,300", "has no training record", "own.json"):  # fmt: skip
+                  "1e-2 (default)", "FNMR", "no operating point for FMR 1e-3: it takes 10,000 couples of "
+                  "persons, here are 1,035", "has no training record", "own.json"):  # fmt: skip
         assert words in outcome.out
 
 
@@ -131,6 +147,19 @@ def test_an_older_calibration_of_ones_own_is_replaced(cli, people, model, tmp_pa
     report(cli("calibrate", *words))
     report(cli("calibrate", *words, "--band", "0.8"))
     assert [rule.band for rule in rules_in(out)] == [0.8]
+
+
+def test_a_calibration_with_another_detector_is_for_that_one(cli, people, model, lookout, tmp_path):
+    out = tmp_path / "own.json"
+    words = ("--on", people, "--model", model, "--detector", lookout, "--out", out, "--no-flip", "--json", *EASY)
+    report(cli("calibrate", *words))
+    (rule,) = rules_in(out)
+    assert rule.detector == MeasuredWith("lookout", load_detector(str(lookout)).identity)
+    pictures = people / "tint 00" / "0.png", people / "tint 00" / "1.png"
+    words = ("--model", model, "--calibration", out, "--no-flip", "--json")
+    (note,) = json.loads(cli("compare", *pictures, *words).out)["notes"]
+    assert "measured with the detector lookout, not with scout" in note
+    assert json.loads(cli("compare", *pictures, *words, "--detector", lookout).out)["notes"] == []
 
 
 @pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="draws with matplotlib")
@@ -181,9 +210,11 @@ def test_a_folder_with_one_person_is_too_small(cli, people, tmp_path):
     assert not (tmp_path / "own.json").exists()
 
 
-def test_too_few_pairs_for_the_default_rate_are_told_with_numbers(cli, people, model, tmp_path):
+def test_too_few_couples_for_the_default_rate_are_told_with_numbers(cli, people, model, tmp_path):
     words = ("--on", people, "--model", model, "--out", tmp_path / "own.json", "--no-flip")
-    cli("calibrate", *words).refuses("FMR 1e-3 takes 10,000 non-mated pairs", "26 persons give 1,300")
+    cli("calibrate", *words).refuses(
+        "FMR 1e-3 takes 10,000 couples of different persons", "46 persons give 1,035", "--default-fmr 1e-2"
+    )
 
 
 @pytest.mark.parametrize("option", ["--on", "--root"])
@@ -221,6 +252,14 @@ def test_a_detector_cannot_be_calibrated(cli, people):
     cli("calibrate", "--on", people, "--model", "scout").refuses("scout is a detector")
 
 
+def test_rules_for_another_detector_are_not_written_beside_the_model(cli, people, model, lookout, scrubbed, tmp_path):
+    said = "the rules beside a model are for faces that scout finds", "lookout.json", "--out", "--calibration"
+    cli("calibrate", "--on", people, "--model", model, "--detector", lookout, *EASY).refuses(*said)
+    scrubbed.setenv("TWINFACE_DETECTOR", str(lookout))
+    cli("calibrate", "--on", people, "--model", model, *EASY).refuses(*said)
+    assert not list(tmp_path.glob("*.decision.json"))
+
+
 # the shipped rules
 
 
@@ -231,6 +270,7 @@ def test_the_shipped_rules_are_what_the_command_makes_of_lfw(data, cli, tmp_path
     (made,) = rules_in(out)
     shipped = find_encoder("resnet29")[0].rule(mirror=True)
     assert made.curve.kind == shipped.curve.kind
+    assert made.detector == shipped.detector
     for point in shipped.points:
         assert made.point(point.fmr).threshold == pytest.approx(point.threshold, abs=1e-3)
         assert made.point(point.fmr).fnmr == pytest.approx(point.fnmr, abs=3e-3)

@@ -16,7 +16,8 @@ from twinface.models.registry import HOME
 from twinface.services.recognition import Recognizer
 
 KEYS = {
-    "verdict", "probability", "distance", "similarity", "threshold", "fmr", "band", "model", "a", "b", "seconds",
+    "verdict", "probability", "distance", "similarity", "threshold", "fmr", "band", "model", "a", "b", "notes",
+    "seconds",
 }  # fmt: skip
 SIDE_KEYS = {"path", "box", "landmarks", "score", "quality", "faces"}
 
@@ -79,6 +80,7 @@ def test_json_holds_what_is_promised(cli, different):
     assert found["similarity"] == pytest.approx(1 - found["distance"] ** 2 / 2, abs=1e-5)
     assert found["fmr"] == 1e-3
     assert found["band"] is None
+    assert found["notes"] == []
     assert found["model"] == "resnet29"
     assert found["seconds"].keys() == {"decode", "detect", "encode", "total"}
     parts = sum(found["seconds"][name] for name in ("decode", "detect", "encode"))
@@ -175,6 +177,49 @@ def test_a_band_surer_than_the_calibration_is_trouble(cli, same):
     cli("compare", *same, "--band", "0.99999").refuses("band 0.99999", "support no more than 0.999")
 
 
+# another detector
+
+
+@pytest.fixture
+def lookout(tmp_path):
+    """A detector of the user's own: the shipped one, sure of less."""
+    folder = tmp_path / "detector"
+    folder.mkdir()
+    for path in HOME.glob("scout*.onnx"):
+        shutil.copy(path, folder)
+    facts = json.loads((HOME / "scout.json").read_text())
+    path = folder / "lookout.json"
+    path.write_text(json.dumps({**facts, "name": "lookout", "confidence": 0.5}))
+    return path
+
+
+def test_another_detector_than_the_rules_were_measured_with_is_told_beside_the_answer(cli, same, different, lookout):
+    said = "these thresholds were measured with the detector scout, not with lookout: calibrate with --detector lookout"
+    for pair, status in ((same, 0), (different, 1)):
+        assert answer(cli("compare", *pair, "--detector", lookout, "--json"), status)["notes"] == [said]
+        outcome = cli("compare", *pair, "--detector", lookout)
+        assert (outcome.status, outcome.err) == (status, "")
+        assert outcome.out.count(said) == 1
+
+
+def test_the_environments_detector_is_told_too(cli, same, lookout, scrubbed):
+    scrubbed.setenv("TWINFACE_DETECTOR", str(lookout))
+    assert len(answer(cli("compare", *same, "--json"), 0)["notes"]) == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--detector", "scout"), ("--detector", str(HOME / "scout.json"))])
+def test_the_detector_the_rules_were_measured_with_needs_no_words(cli, same, words):
+    assert answer(cli("compare", *same, *words, "--json"), 0)["notes"] == []
+    assert "measured with the detector" not in cli("compare", *same, *words).out
+
+
+def test_a_calibration_that_records_no_detector_needs_no_words(cli, same, lookout, tmp_path, recognizer):
+    path = tmp_path / "own.json"
+    path.write_text(write_rules([replace(recognizer.rule, detector=None)]))
+    found = answer(cli("compare", *same, "--calibration", path, "--detector", lookout, "--json"), 0)
+    assert found["notes"] == []
+
+
 # a calibration of one's own
 
 
@@ -199,7 +244,7 @@ def test_the_operating_points_are_those_of_the_users_calibration(cli, same, own,
     own.write_text(write_rules([replace(rule, points=(replace(rule.point(), fmr=0.05),), default_fmr=0.05)]))
     found = answer(cli("compare", *same, "--calibration", own, "--json"), 0)
     assert found["fmr"] == 0.05
-    cli("compare", *same, "--calibration", own, "--fmr", "1e-3").refuses("measured ones: 0.05")
+    cli("compare", *same, "--calibration", own, "--fmr", "1e-3").refuses("measured ones: 5e-2")
 
 
 def test_a_calibrations_own_band_applies(cli, different, own, recognizer):

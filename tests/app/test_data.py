@@ -208,3 +208,8 @@ class TestList:
             str(tmp_path / "nothing [yet]"),
         ):
             assert words in outcome.out
+
+    def test_sources_and_terms_stand_whole_beneath_the_table(self, cli, tmp_path, tiny):
+        lines = cli("data", "list", "--to", tmp_path).out.splitlines()
+        assert lines[0].split() == ["name", "what", "size", "here"]
+        assert lines[-3:] == ["", f"tiny: {tiny.source}; {tiny.terms}", f"folder: {tmp_path}"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -166,6 +169,8 @@ def test_identify_says_what_it_would_take(cli, people):
         (("lfw", "--root", ".", "--protocol", "view3"), ("--protocol must be view1 or view2",)),
         (("lfw", "--root", ".", "--split", "dev"), ("--split must be train or test",)),
         (("folder", "nowhere"), ("nowhere",)),
+        (("folder", ""), ("the path is empty",)),
+        (("lfw", "--root", ".", "--out", ""), ("'--out'", "the path is empty")),
         (("folder", ".", "--fmr", "2"), ("--fmr must lie between 0 and 1",)),
         (("identify",), ("data: no such folder or archive", "twinface data fetch lfw")),
         (("lfw",), ("data: no such folder or archive", "twinface data fetch lfw")),
@@ -184,3 +189,61 @@ def test_what_cannot_be_done_is_said_in_one_line(cli, tmp_path, scrubbed, words,
 def test_a_report_that_cannot_be_written_is_refused_before_the_work(cli, lfw, tmp_path):
     (tmp_path / "file").write_text("in the way")
     cli("evaluate", "lfw", "--root", lfw, "--out", tmp_path / "file" / "out").refuses("no report can be written there")
+
+
+def test_a_report_inside_the_measured_folder_would_become_a_person(cli, people):
+    cli("evaluate", "folder", people, "--out", people / "report").refuses("lies in the folder that is measured")
+    assert not (people / "report").exists()
+
+
+def test_a_split_belongs_to_view_1(cli, lfw):
+    cli("evaluate", "lfw", "--root", lfw, "--split", "train").refuses("--split belongs to --protocol view1")
+
+
+def test_names_from_folders_do_not_move_the_cursor(cli, people, examples):
+    evil = people / "b\x1b[31m\x1b]0;title\x07"
+    evil.mkdir()
+    shutil.copy(examples / "hopper.jpg", evil / "1.jpg")
+    done = cli("evaluate", "folder", people)
+    assert done.status == 0
+    assert "one picture of two persons?" in done.out
+    assert "\x1b" not in done.out
+    assert "\\x1b[31m" in done.out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_no_bug_of_ours(people):
+    words = [sys.executable, "-m", "twinface", "evaluate", "folder", str(people)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert "the answer cannot be written (No space left on device)" in done.stderr
+    assert "report it" not in done.stderr
+
+
+def test_an_answer_does_not_fail_for_one_letter(people):
+    (people / "Jos\u00e9").mkdir()
+    shutil.copy(people / "Grace_Hopper" / "Grace_Hopper_0001.jpg", people / "Jos\u00e9" / "1.jpg")
+    environment = os.environ | {"PYTHONIOENCODING": "ascii:strict"}
+    words = [sys.executable, "-m", "twinface", "evaluate", "folder", str(people)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Jos" in done.stdout
+
+
+def test_own_people_get_the_figures_that_lfw_gets(cli, people):
+    report = json.loads(cli("evaluate", "folder", people, "--json").out)
+    assert report.keys() >= KEYS
+    assert (report["accuracy"], report["recall"]) == (1.0, 1.0)
+    assert report["threshold"] == 0.37403
+
+
+def test_damaged_rules_are_no_missing_rules(cli, people, tmp_path):
+    for path in HOME.glob("resnet29.*"):
+        shutil.copy(path, tmp_path)
+    asked = ("evaluate", "folder", people, "--model", tmp_path / "resnet29.json")
+    rules = tmp_path / "resnet29.decision.json"
+    rules.write_text(rules.read_text().replace('"threshold"', '"treshold"', 1))
+    cli(*asked).refuses("resnet29.decision.json", "not a decision file")
+    rules.unlink()
+    assert "resnet29 has no operating points with these settings" in cli(*asked).out

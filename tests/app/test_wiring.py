@@ -11,6 +11,7 @@ import pytest
 import twinface
 from twinface.app.wiring import load, load_analyzer, load_detector, weight_files
 from twinface.core.contract import parse_contract
+from twinface.core.decision import MeasuredWith
 from twinface.errors import (
     ContractMismatch,
     ModelError,
@@ -53,6 +54,22 @@ def test_the_rule_belongs_to_the_encoder_with_and_without_mirror(recognizer):
     contract = parse_contract((HOME / "resnet29.json").read_text(), "resnet29.json")
     assert recognizer.rule.model == contract.identity(contract.mirror)
     assert load(threads=1, mirror=False).rule.model == contract.identity(False)
+
+
+def test_the_shipped_rules_were_measured_with_the_shipped_detector(recognizer):
+    shipped = MeasuredWith("scout", load_detector("scout").identity)
+    for rule in (recognizer.rule, load(threads=1, mirror=False).rule):
+        assert rule.detector == shipped
+    assert recognizer.caution == ""
+
+
+def test_a_detector_of_another_kind_is_cautioned_about_and_a_copy_is_not(tmp_path):
+    for path in HOME.glob("scout*"):
+        shutil.copy(path, tmp_path)
+    copy = tmp_path / "scout.json"
+    assert load(detector=str(copy), threads=1).caution == ""
+    copy.write_text(json.dumps({**json.loads(copy.read_text()), "name": "lookout", "confidence": 0.5}))
+    assert "measured with the detector scout, not with lookout" in load(detector=str(copy), threads=1).caution
 
 
 def test_a_model_may_be_named_by_its_contract(model, examples, recognizer):

@@ -1,19 +1,26 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from twinface.core import calibration
+from twinface.core import calibration, similarity
 from twinface.core.calibration import (
+    ENOUGH,
     FEW,
+    IDENTICAL,
     LogisticCurve,
     Threshold,
+    couples,
     fit_probability,
+    is_tellable,
     threshold_at,
     thresholds_at,
     wilson,
 )
+from twinface.core.similarity import normalise
 
 LAW = settings(max_examples=40, deadline=None)
 
@@ -157,6 +164,40 @@ class TestLogisticCurve:
             LogisticCurve(*values)
 
 
+class TestCouples:
+    @LAW
+    @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=60), st.sampled_from("iqBI"))
+    def test_they_are_what_counting_gives(self, pairs: list[tuple[int, int]], kind: str) -> None:
+        expected = Counter((min(pair), max(pair)) for pair in pairs)
+        found, times = couples(np.array(pairs, kind).reshape(-1, 2))
+        assert [tuple(one) for one in found.tolist()] == sorted(expected)
+        assert times.tolist() == [expected[pair] for pair in sorted(expected)]
+        assert found.dtype == times.dtype == np.int64
+
+    def test_neither_the_order_within_pairs_nor_the_pictures_of_a_person_make_more_of_them(self) -> None:
+        found, times = couples(np.array([[3, 1], [1, 3], [1, 3], [2, 1]], np.int32))
+        assert found.tolist() == [[1, 2], [1, 3]]
+        assert times.tolist() == [1, 3]
+
+    def test_large_numbers_of_persons_do_not_overflow(self) -> None:
+        most = np.iinfo(np.int32).max - 1
+        found, _ = couples(np.array([[most, 0], [most, most - 1], [0, most]], np.int32))
+        assert found.tolist() == [[0, most], [most - 1, most]]
+
+
+class TestIsTellable:
+    @LAW
+    @given(st.integers(2, 10**7))
+    def test_ten_couples_are_expected_beyond_the_threshold(self, needed: int) -> None:
+        fmr = ENOUGH / (needed * ENOUGH)
+        assert is_tellable(fmr, needed * ENOUGH)
+        assert not is_tellable(fmr, needed * ENOUGH - 1)
+
+    @pytest.mark.parametrize("fmr", [0.0, 1.0, -0.1, 1.5, np.nan])
+    def test_what_is_no_rate_is_never_tellable(self, fmr: float) -> None:
+        assert not is_tellable(fmr, 10**9)
+
+
 class TestThresholdAt:
     @pytest.mark.parametrize("target", [0.001, 0.01, 0.029, 0.1, 0.29, 0.5])
     def test_just_as_many_pairs_pass_as_the_target_allows(self, target: float) -> None:
@@ -165,7 +206,7 @@ class TestThresholdAt:
         assert (distances <= found.value).sum() == round(10_000 * target)
         assert found.fmr == (distances <= found.value).mean() <= target
 
-    @given(st.lists(st.integers(0, 20), min_size=40, max_size=200), st.floats(0.3, 0.9))
+    @given(st.lists(st.integers(1, 20), min_size=40, max_size=200), st.floats(0.3, 0.9))
     @settings(max_examples=60, deadline=None)
     def test_ties_never_lift_the_fmr_above_the_target_and_no_other_distance_could_pass(
         self, tenths: list[int], target: float
@@ -184,10 +225,27 @@ class TestThresholdAt:
 
     def test_identical_faces_of_two_people_do_not_open_the_door(self) -> None:
         distances, subjects = strangers(100)
-        distances[:30] = 0.0
+        distances[:30] = 0.3
         found = threshold_at(distances, subjects, 0.2, rounds=2)
         assert found.fmr == 0
-        assert found.value < 0
+        assert found.value < 0.3
+
+    @pytest.mark.parametrize("gap", [0.0, 3.5e-4, 1e-3])
+    def test_more_identical_pictures_than_the_target_allows_are_refused(self, gap: float) -> None:
+        # given twenty pairs of one picture each, whose templates float32 tells apart or not
+        distances, subjects = strangers(100)
+        distances[:20] = np.linspace(0, gap, 20)
+        for target in (0.1, 0.15):
+            with pytest.raises(ValueError, match=f"more than one in {1 / target:.0f} non-mated pairs .* identical"):
+                threshold_at(distances, subjects, target, rounds=2)
+        with pytest.raises(ValueError, match="identical pictures; persons have been mixed up"):
+            thresholds_at(distances, subjects, [0.5, 0.1], rounds=2)
+        assert threshold_at(distances, subjects, 0.2, rounds=2).value > 0.1
+
+    def test_identical_templates_are_identical_however_long_they_are(self) -> None:
+        for dimension in (8, 128, 512, 2048):
+            vectors = normalise(np.random.default_rng(dimension).normal(size=(500, dimension)))
+            assert np.diag(similarity.distances(vectors, vectors)).max() < IDENTICAL
 
     def test_several_targets_at_once_give_what_each_alone_gives(self) -> None:
         pairs = everyone_with_everyone(np.random.default_rng(1).normal(0.57, 0.06, (80, 80)))
@@ -232,10 +290,38 @@ class TestThresholdAt:
         ]
         assert np.mean(held) > 0.85
 
-    @pytest.mark.parametrize(("count", "target", "needed"), [(999, 0.01, 1000), (9_999, 0.001, 10_000), (50, 0.1, 100)])
-    def test_too_few_pairs_are_refused_naming_how_many_it_takes(self, count: int, target: float, needed: int) -> None:
-        with pytest.raises(ValueError, match=f"at least {needed} non-mated pairs, got {count}"):
+    @pytest.mark.parametrize(
+        ("count", "target", "said"),
+        [(999, 0.01, "1,000 couples .* got 999"), (9_999, 0.001, "10,000 .* got 9,999"), (50, 0.1, "100 .* got 50")],
+    )
+    def test_too_few_couples_are_refused_naming_how_many_it_takes(self, count: int, target: float, said: str) -> None:
+        with pytest.raises(ValueError, match=f"FMR {target:g} takes {said}$"):
             threshold_at(*strangers(count), target)
+
+    @pytest.mark.parametrize(("count", "target"), [(1000, 0.01), (10_000, 0.001), (100, 0.1)])
+    def test_just_enough_couples_are_enough(self, count: int, target: float) -> None:
+        assert threshold_at(*strangers(count), target, rounds=2).fmr == target
+
+    def test_many_pictures_of_few_persons_are_refused_although_pairs_are_plenty(self) -> None:
+        # given 20 persons, 190 couples, with 100 pairs of pictures each
+        distances, subjects = everyone_with_everyone(np.random.default_rng(0).normal(0.57, 0.06, (20, 20)))
+        distances, subjects = np.repeat(distances, 100), np.repeat(subjects, 100, axis=0)
+        with pytest.raises(ValueError, match=r"FMR 0\.01 takes 1,000 couples of different persons, got 190$"):
+            threshold_at(distances, subjects, 0.01)
+        assert threshold_at(distances, subjects, 0.1, rounds=2).fmr <= 0.1
+
+    def test_for_few_persons_pictures_make_a_threshold_no_surer(self) -> None:
+        # given couples of persons who differ in how alike they look, and some 19,000 pairs either way
+        def error(persons: int, shots: int, seed: int) -> float:
+            random = np.random.default_rng(seed)
+            known = persons * (persons - 1) // 2
+            gaps = np.repeat(random.normal(0.57, 0.06, known), shots) + random.normal(0, 0.01, known * shots)
+            return float(np.quantile(gaps, 0.01)) - (0.57 - 2.3263 * np.hypot(0.06, 0.01))
+
+        few, many = (np.std([error(*sizes, seed) for seed in range(40)]) for sizes in ((20, 100), (196, 1)))
+
+        # then the threshold for FMR 1e-2, which takes 1,000 couples, errs several times as much on 190 of them
+        assert few > 3 * many
 
     @pytest.mark.parametrize("target", [0.0, 1.0, -0.1, 1.5, np.nan])
     def test_a_target_that_is_no_share_is_refused(self, target: float) -> None:

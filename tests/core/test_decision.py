@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twinface.core.calibration import LogisticCurve
-from twinface.core.decision import Band, DecisionRule, OperatingPoint, parse_rules, write_rules
+from twinface.core.decision import Band, DecisionRule, MeasuredWith, OperatingPoint, parse_rules, write_rules
 from twinface.core.isotonic import IsotonicCurve
 from twinface.errors import ContractMismatch
 
@@ -70,7 +70,7 @@ class TestDecisionRule:
 
     @pytest.mark.parametrize("fmr", [5e-3, 1e-5, 0.0, 1.0, math.nan])
     def test_an_unmeasured_fmr_is_refused_naming_the_measured_ones(self, fmr: float) -> None:
-        with pytest.raises(ContractMismatch, match=r"for FMR .*; measured ones: 0\.01, 0\.001, 0\.0001$"):
+        with pytest.raises(ContractMismatch, match=r"for FMR .*; measured ones: 1e-2, 1e-3, 1e-4; choose one"):
             RULE.point(fmr)
 
     def test_a_point_of_another_model_is_refused(self) -> None:
@@ -84,6 +84,30 @@ class TestDecisionRule:
     def test_the_default_is_one_of_the_points(self) -> None:
         with pytest.raises(ContractMismatch, match=r"no operating point for FMR 0\.5"):
             replace(RULE, default_fmr=0.5)
+
+
+class TestCaution:
+    def test_faces_of_the_detector_it_was_measured_with_need_none(self) -> None:
+        assert replace(RULE, detector=MeasuredWith("scout", "abc")).caution("scout", "abc") == ""
+
+    def test_the_identity_counts_and_not_the_name(self) -> None:
+        rule = replace(RULE, detector=MeasuredWith("scout", "abc"))
+        assert rule.caution("a copy of scout", "abc") == ""
+        assert rule.caution("scout", "other weights") != ""
+
+    def test_another_detector_is_told_with_the_remedy(self) -> None:
+        assert replace(RULE, detector=MeasuredWith("scout", "abc")).caution("yunet", "def") == (
+            "these thresholds were measured with the detector scout, not with yunet: calibrate with --detector yunet"
+        )
+
+    def test_where_nobody_has_recorded_a_detector_there_is_nothing_to_say(self) -> None:
+        assert RULE.detector is None
+        assert RULE.caution("yunet", "def") == ""
+
+    @pytest.mark.parametrize("facts", [("two\nlines", "abc"), (1, "abc"), ("scout", None), (None, None)])
+    def test_names_are_text_of_one_line(self, facts: tuple[Any, Any]) -> None:
+        with pytest.raises(ValueError, match="detector's name and identity must be text"):
+            MeasuredWith(*facts)
 
 
 class TestInconclusive:
@@ -179,6 +203,32 @@ class TestRulesAsText:
         facts = json.loads(write_rules((RULE,)))
         del facts["rules"][0]["curve"]["kind"], facts["rules"][0]["band"]
         assert parse_rules(json.dumps(facts), "x.json") == (RULE,)
+
+    @LAW
+    @given(st.text(st.characters(categories=["L", "N", "P", "S"])), st.text())
+    def test_the_detector_comes_back_as_it_went(self, name: str, identity: str) -> None:
+        rule = replace(RULE, detector=MeasuredWith(name, identity))
+        assert parse_rules(write_rules((rule, RULE)), "x.json") == (rule, RULE)
+
+    def test_files_from_before_the_detector_was_recorded_are_read(self) -> None:
+        facts = json.loads(write_rules((replace(RULE, detector=MeasuredWith("scout", "abc")),)))
+        assert facts["rules"][0].pop("detector") == {"name": "scout", "identity": "abc"}
+        assert parse_rules(json.dumps(facts), "x.json") == (RULE,)
+
+    @pytest.mark.parametrize(
+        "detector",
+        [
+            "scout", 3, False, [], {}, ["scout", "abc"], {"name": "scout"}, {"name": "scout", "identity": 3},
+            {"name": None, "identity": "abc"}, {"name": "two\nlines", "identity": "abc"},
+            {"name": "scout", "identity": "abc", "kind": "yunet"},
+        ],
+    )  # fmt: skip
+    def test_a_detector_that_is_none_is_refused_naming_the_file(self, detector: object) -> None:
+        facts = json.loads(write_rules((RULE,)))
+        facts["rules"][0]["detector"] = detector
+        with pytest.raises(ContractMismatch, match=r"^net\.json: not a decision file") as caught:
+            parse_rules(json.dumps(facts), "net.json")
+        assert str(caught.value).isprintable()
 
     @pytest.mark.parametrize("band", [0.5, 1, True, "0.9", math.nan, 0.9999, [0.9]])
     def test_a_band_that_is_none_is_refused_naming_the_file(self, band: object) -> None:

@@ -165,6 +165,24 @@ def test_the_file_is_as_readable_as_any_other(tmp_path: Path, mask: int) -> None
     assert (tmp_path / "a.bin").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o640, 0o666, 0o400], ids=oct)
+def test_a_file_that_is_replaced_keeps_its_readers(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"the old content")
+    path.chmod(mode)
+
+    def look(file: BinaryIO) -> None:
+        file.write(b"the new content")
+        file.flush()
+        assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {mode}  # while it is written too
+
+    write_atomically(path, look)
+
+    assert path.stat().st_mode & 0o777 == mode
+    assert path.read_bytes() == b"the new content"
+
+
 def test_a_plain_name_is_shown_as_it_is() -> None:
     assert shown("holiday photos/Zoë 北.jpg") == "holiday photos/Zoë 北.jpg"
     assert shown(Path("a") / "b.jpg") == str(Path("a") / "b.jpg")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression, isotonic_regression
 
 from twinface.core.calibration import BIN, fit_probability
-from twinface.core.isotonic import IsotonicCurve, fit_isotonic, pool_adjacent_violators
+from twinface.core.isotonic import MOST_KNOTS, IsotonicCurve, fit_isotonic, pool_adjacent_violators
 
 LAW = settings(max_examples=60, deadline=None)
 
@@ -176,6 +176,20 @@ class TestIsotonicCurve:
     ) -> None:
         with pytest.raises(ValueError, match=r"^probability curve: "):
             IsotonicCurve(distances, probabilities, 0.01)
+
+    def test_what_is_no_float_is_refused_however_large(self) -> None:
+        with pytest.raises(ValueError, match="beyond all floats"):
+            IsotonicCurve((0.2, 10**400), (1.0, 0.0), 0.01)
+
+    def test_it_has_no_more_knots_than_a_measurement_gives(self) -> None:
+        distances = tuple(np.linspace(0, 2, MOST_KNOTS).tolist())
+        assert (
+            len(IsotonicCurve(distances, tuple(np.linspace(1, 0, MOST_KNOTS).tolist()), 0.01).distances) == MOST_KNOTS
+        )
+        with pytest.raises(ValueError, match=r"at most 10,000 knots, got 10,001"):
+            IsotonicCurve((*distances, 2.0), (0.5,), 0.01)
+        with pytest.raises(ValueError, match="at most 10,000 knots"):
+            IsotonicCurve((0.1, 0.2), (0.5,) * 10_001, 0.01)
 
     @pytest.mark.parametrize("floor", [0.0, 0.5, -0.1, np.nan, np.inf])
     def test_it_has_a_floor(self, floor: float) -> None:

@@ -1,7 +1,6 @@
 """Archives are read in one pass; what is cut short, damaged or hostile is told from what is whole."""
 
 import gzip
-import io
 import tarfile
 from contextlib import suppress
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinface.datasets.archives import LARGEST, is_archive, plain, walk
+from twinface.datasets.archives import DEEPEST, GLOBALS, HEADER, HEADERS, LARGEST, LONGEST, is_archive, plain, walk
 from twinface.errors import DatasetCorrupt, DatasetMissing
 
 FILES = {"a/one.jpg": b"1" * 700, "a/two.jpg": b"", "b/three.jpg": b"3" * 10}
@@ -30,6 +29,14 @@ class TestPlain:
     @pytest.mark.parametrize("name", ["", ".", "./", "/", "/etc/passwd", "..", "../a", "a/../b", "a/..", "a\0b"])
     def test_other_names_are_none(self, name):
         assert plain(name) is None
+
+    @pytest.mark.parametrize(
+        ("longest", "beyond"),
+        [("a" * LONGEST, "a" * (LONGEST + 1)), ("a/" * DEEPEST, "a/" * (DEEPEST + 1)), ("a/b", "/" * 2000 + "a/b")],
+    )
+    def test_long_and_deep_names_are_none(self, longest, beyond):
+        assert plain(longest) == longest.strip("/")
+        assert plain(beyond) is None
 
     @given(st.lists(st.sampled_from(["a", "b.jpg", "..", ".", "", "...", "/"]), max_size=6).map("/".join))
     def test_what_is_cleaned_stays_below_and_is_clean(self, name):
@@ -158,13 +165,114 @@ class TestHostileSizes:
         assert [member.kind for member in members] == ["folder"]  # a folder's size means nothing
 
     def test_a_negative_size_in_an_extended_header_is_refused(self, tmp_path):
-
-        record = b"%d size=-1024\n" % (len(b" size=-1024\n") + 2)
-        buffer = io.BytesIO()
-        info = tarfile.TarInfo("x")
-        info.type, info.size = tarfile.XHDTYPE, len(record)
-        buffer.write(info.tobuf(tarfile.USTAR_FORMAT) + record.ljust(512, b"\0"))
-        buffer.write(tarfile.TarInfo("y").tobuf(tarfile.USTAR_FORMAT) + bytes(1024))
-        (tmp_path / "x.tar").write_bytes(buffer.getvalue())
+        (tmp_path / "x.tar").write_bytes(extended(b"x", record("size", b"-1024")) + header("y") + bytes(1024))
         with pytest.raises(DatasetCorrupt):
             list(walk(tmp_path / "x.tar"))
+
+
+def header(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def extended(kind: bytes, content: bytes) -> bytes:
+    return header("x", kind, len(content)) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
+
+
+def record(key: str, value: bytes) -> bytes:
+    said = b" %b=%b\n" % (key.encode(), value)
+    length = len(said) + len(str(len(said)))
+    length = len(said) + len(str(length))
+    return b"%d%b" % (length, said)
+
+
+def told(path, *blocks: bytes) -> list[str]:
+    path.write_bytes(gzip.compress(b"".join(blocks) + bytes(1024), 1))
+    return [member.name for member, _ in walk(path)]
+
+
+class TestExtendedHeaders:
+    """What stands before a member is bounded, as tarfile interprets it in time and memory that are not."""
+
+    def test_honest_ones_are_followed(self, tmp_path):
+        name = "a/" * 20 + "ä" * 300 + "7" * 100
+        blocks = [
+            extended(b"g", record("comment", b"made by hand")),
+            extended(
+                b"x", record("path", name.encode()) + record("mtime", b"1.5") + record("xattr", b"=\n1 2=\0" * 300)
+            ),
+            header("cut"),
+            extended(b"K", b"where" * 30 + b"\0") + extended(b"L", b"n" * 300 + b"\0"),
+            header("cut"),
+        ]
+        assert told(tmp_path / "x.tgz", *blocks) == [name, "n" * 300]
+
+    @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+    def test_the_longest_names_of_other_writers_are_read(self, tmp_path, form):
+        name = "/".join(["ü" * 80] * 12)
+        with tarfile.open(tmp_path / "x.tgz", "w:gz", format=form) as archive:
+            info = tarfile.TarInfo(name)
+            info.mtime = 1.25
+            archive.addfile(info)
+        assert [member.name for member, _ in walk(tmp_path / "x.tgz")] == [name]
+
+    @pytest.mark.parametrize("kind", list("xgXLK"))
+    def test_one_that_is_too_large_is_refused(self, tmp_path, kind):
+        with pytest.raises(DatasetCorrupt, match="a header claims 200000 bytes"):
+            told(tmp_path / "x.tgz", extended(kind.encode(), b"1" * 200_000), header("y"))
+        with pytest.raises(DatasetCorrupt, match="a header claims"):
+            told(tmp_path / "x.tgz", extended(kind.encode(), bytes(HEADER + 1)), header("y"))
+
+    @pytest.mark.parametrize("kind", list("xgX"))
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"1" * 8000, b"2 " * 4000 + b"=\n", b"5 a=b\n", b"7 a=b\n", b"0 a=b\n", b"6 abc\n", b"-1 a=b\n",
+            b"99 a=b\n", b"8 hdrcharset=x\n", b" 6 a=b\n", b"a=b\n", record("a", b"b") + b"x",
+        ],
+    )  # fmt: skip
+    def test_one_that_is_not_records_is_refused(self, tmp_path, kind, content):
+        with pytest.raises(DatasetCorrupt, match="an extended header is malformed"):
+            told(tmp_path / "x.tgz", extended(kind.encode(), content), header("y"))
+
+    def test_one_of_digits_without_end_is_refused(self, tmp_path):
+        with pytest.raises(DatasetCorrupt, match="a number of more than 127 digits"):
+            told(tmp_path / "x.tgz", extended(b"x", record("size", b"1" * 8000)), header("y"))
+
+    @pytest.mark.parametrize("kind", list("xgXLK"))
+    def test_very_many_before_one_member_are_refused(self, tmp_path, kind):
+        content = b"name\0" if kind in "LK" else record("path", b"name")
+        with pytest.raises(DatasetCorrupt, match="the headers of one member have more than 32,768 bytes"):
+            told(tmp_path / "x.tgz", extended(kind.encode(), content) * 1500, header("y"))
+
+    def test_few_before_one_member_are_not(self, tmp_path):
+        each = extended(b"L", b"name\0")
+        assert told(tmp_path / "x.tgz", (each * 4 + header("y")) * 2000) == ["name"] * 2000
+        assert len(each) * 4 < HEADERS < len(each) * 2000
+
+    def test_facts_about_all_members_are_counted(self, tmp_path):
+        def stated(many):
+            return (extended(b"g", record(f"fact {n}", b"is so")) + header("y") for n in range(many))
+
+        assert len(told(tmp_path / "x.tgz", *stated(GLOBALS))) == GLOBALS
+        with pytest.raises(DatasetCorrupt, match="more than 100 facts are stated of all members"):
+            told(tmp_path / "x.tgz", *stated(GLOBALS + 1))
+
+    def test_the_same_fact_may_be_stated_again(self, tmp_path):
+        each = extended(b"g", record("comment", b"is so")) + header("y")
+        assert len(told(tmp_path / "x.tgz", each * 300)) == 300
+
+    def test_a_sparse_file_cannot_state_holes_without_end(self, tmp_path):
+        first = bytearray(header("x", tarfile.GNUTYPE_SPARSE))
+        first[482] = 1  # more of them follow
+        first[148:156] = b"%06o\0 " % (sum(first[:148]) + 8 * 32 + sum(first[156:]))
+        more = (b"%011o " % 1) * 42 + b"\1" + bytes(7)
+        with pytest.raises(DatasetCorrupt, match="the headers of one member have more than"):
+            told(tmp_path / "x.tgz", bytes(first), more * 2000)
+
+    def test_a_sparse_file_of_pax_cannot_state_holes_without_end(self, tmp_path):
+        kind = record("GNU.sparse.major", b"1") + record("GNU.sparse.minor", b"0")
+        holes = b"9999999\n" + b"0\n" * 252
+        with pytest.raises(DatasetCorrupt, match="the headers of one member have more than"):
+            told(tmp_path / "x.tgz", extended(b"x", kind), header("y", size=512 * 2000), holes * 2000)

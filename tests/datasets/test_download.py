@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import socket
+import socketserver
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from twinface.datasets.download import HEADWAY, PORTION, Effort, digest, fetch
+from twinface.datasets.parts import Part
 from twinface.errors import DataError, DatasetCorrupt, DatasetMissing, OutputError
 
 CONTENT = hashlib.shake_256(b"pictures").digest(3 * PORTION + 17)
@@ -35,6 +39,7 @@ class Site:
         ranges: whether it knows Range; "blind" continues whatever If-Range says.
         cut: bytes of body after which it breaks off, for one answer after another.
         abrupt: whether it breaks off with a reset, once `arrived` is set.
+        fickle: whether the file changes with every answer that is not a continuation.
         statuses: refusals, for one answer after another.
         sized: whether it says how long the file is.
         location: where it redirects to.
@@ -49,6 +54,7 @@ class Site:
     ranges: bool | str = True
     cut: list[int] = field(default_factory=list)
     abrupt: bool = False
+    fickle: bool = False
     statuses: list[int] = field(default_factory=list)
     sized: bool = True
     location: str | None = None
@@ -76,6 +82,8 @@ class Answer(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if site.fickle:
+            site.tag = f'"{len(site.asked)}"'
         start = 0
         same = condition is not None and condition in (site.tag, site.modified)
         if asked and (same or site.ranges == "blind") and site.ranges:
@@ -141,8 +149,10 @@ class Fetch:
     def __init__(self, site: Site, folder: Path) -> None:
         self.site, self.target = site, folder / "set.tgz"
         self.pauses: list[float] = []
+        self.told: list[int] = []
+        self.awaited = PORTION
 
-    def __call__(self, expected: bytes = CONTENT, **options) -> bool:
+    def __call__(self, expected: bytes = CONTENT, *, clock: Callable[[], float] = lambda: 0.0, **options) -> bool:
         effort = Effort(**{"attempts": 3, "timeout": 20.0, **options})
         return fetch(
             self.site.url,
@@ -151,10 +161,12 @@ class Fetch:
             effort=effort,
             sleep=self.pauses.append,
             progress=self.progress,
+            clock=clock,
         )
 
     def progress(self, here: int, _total: int | None) -> None:
-        if here == PORTION:
+        self.told.append(here)
+        if here >= self.awaited:
             self.site.arrived.set()
 
     @property
@@ -225,6 +237,12 @@ class TestInterrupted:
         assert site.sent == [PORTION, len(CONTENT) - PORTION]
         assert get.left == ["set.tgz"]
 
+    def test_every_byte_that_arrived_is_kept_and_told_though_the_rest_of_its_portion_did_not_come(self, site, get):
+        site.cut, site.abrupt, get.awaited = [PORTION - 1], True, PORTION - 1
+        assert get() is True
+        assert site.asked[1][0] == f"bytes={PORTION - 1}-"
+        assert PORTION - 1 in get.told
+
     def test_a_later_run_goes_on_where_the_first_gave_up(self, site, get):
         site.cut = [PORTION + 1]
         with pytest.raises(
@@ -255,6 +273,20 @@ class TestInterrupted:
         assert get(site.content, attempts=2) is True
         assert get.pauses == [0.5] * 4
         assert sum(site.sent) == len(site.content)
+
+    def test_headway_is_what_was_never_reached_before(self, site, get):
+        site.content, site.cut = bytes(HEADWAY) * 3, [HEADWAY + 5, 0] * 9
+        site.fickle, site.ranges = True, "blind"
+        with pytest.raises(DatasetMissing, match="3 times in a row"):
+            get(site.content)
+        assert site.sent == [HEADWAY + 5, 0, HEADWAY + 5]
+
+    def test_what_another_address_left_does_not_count_as_reached(self, site, get):
+        (get.target.parent / "set.tgz.part").write_bytes(bytes(5 * HEADWAY))
+        (get.target.parent / "set.tgz.part.json").write_text('{"url": "https://example.org/x", "validator": "one"}')
+        site.content = bytes(HEADWAY) * 4
+        site.cut = [HEADWAY + 5] * 3
+        assert get(site.content, attempts=2) is True
 
     def test_a_server_that_knows_no_ranges_sends_all_again(self, site, get):
         site.cut, site.ranges = [PORTION], False
@@ -312,6 +344,16 @@ class TestInterrupted:
         site.stall = threading.Event()
         with pytest.raises(DatasetMissing, match=r"the connection broke \(timed out\)"):
             get(attempts=1, timeout=0.1)
+
+    def test_a_server_that_drips_is_not_waited_for(self, site, get):
+        with pytest.raises(DatasetMissing, match=r"slower than 1,000 bytes a second\), 3 times in a row"):
+            get(clock=itertools.count(step=3600.0).__next__)
+        assert len(site.asked) == 3
+
+    def test_a_slow_server_is_waited_for(self, site, get):
+        site.content = bytes(20 * PORTION)
+        assert get(site.content, clock=itertools.count(step=1.0).__next__) is True
+        assert len(site.asked) == 1
 
     @pytest.mark.parametrize("status", [500, 503, 429])
     def test_a_server_out_of_order_is_asked_again(self, site, get, status):
@@ -426,6 +468,180 @@ class TestWrong:
         assert tries == [1]
 
 
+ENDLESS = 2**25
+"""Bytes that are sent in place of endlessly many: many more than all buffers between hold."""
+
+
+class Speaker(socketserver.ThreadingTCPServer):
+    """Says to every request, word by word, what it is given to say; it stops when nobody listens any more."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, words: Callable[[str], Iterable[bytes]]) -> None:
+        self.words = words
+        self.asked: list[str] = []
+        super().__init__(("127.0.0.1", 0), Spoken)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/file"
+
+
+class Spoken(socketserver.StreamRequestHandler):
+    server: Speaker
+
+    def handle(self) -> None:
+        path = self.rfile.readline().split()[1].decode()
+        while self.rfile.readline().strip():
+            pass
+        self.server.asked.append(path)
+        with suppress(OSError):
+            for word in self.server.words(path):
+                self.wfile.write(word)
+
+    def finish(self) -> None:
+        """Closes without a word about what nobody listened to."""
+
+
+@pytest.fixture
+def speak() -> Iterator[Callable[[Callable[[str], Iterable[bytes]]], Speaker]]:
+    running = []
+
+    def spoken(words: Callable[[str], Iterable[bytes]]) -> Speaker:
+        server = Speaker(words)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        running.append((server, thread))
+        return server
+
+    yield spoken
+    for server, thread in running:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def endless(word: bytes) -> Iterator[bytes]:
+    many = word * (2**16 // len(word))
+    return itertools.repeat(many, ENDLESS // len(many))
+
+
+def whole(content: bytes) -> list[bytes]:
+    return [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content), content]
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class TestEndless:
+    """What a server may send beside the file has an end, and so has what is kept of it."""
+
+    def get(self, server: Speaker, folder: Path, **options) -> bool:
+        effort = Effort(**{"attempts": 2, "timeout": 20.0, "most": 2**20, **options})
+        return fetch(server.url, sha256(b"file"), folder / "set.tgz", effort=effort, sleep=lambda _: None)
+
+    def refused(self, server: Speaker, folder: Path, said: str) -> None:
+        with pytest.raises(DataError, match=said) as caught:
+            self.get(server, folder)
+        assert "\n" not in str(caught.value)
+        assert not (folder / "set.tgz").exists()
+
+    def test_the_content_of_a_redirect_is_not_read(self, speak, tmp_path):
+        def words(path):
+            if path == "/file":
+                yield b"HTTP/1.1 302 Found\r\nLocation: /there\r\n\r\n"
+                yield from endless(bytes(1024))
+            else:
+                yield from whole(b"file")
+
+        server = speak(words)
+        assert self.get(server, tmp_path) is True
+        assert server.asked == ["/file", "/there"]
+
+    @pytest.mark.parametrize(
+        "start",
+        [b"HTTP/1.1 302 Found\r\n\r\n", b"HTTP/1.1 404 Not found\r\n\r\n", b"HTTP/1.1 302 Found\r\nLocation: http://[::1/\r\n\r\n"],
+    )  # fmt: skip
+    def test_the_content_of_a_refusal_is_not_read(self, speak, tmp_path, start):
+        server = speak(lambda _: itertools.chain([start], endless(bytes(1024))))
+        self.refused(server, tmp_path, "HTTP status|leads to no address")
+
+    @pytest.mark.parametrize(
+        ("start", "word"),
+        [(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"", b"a" * 1024), (b"HTTP/1.1 100 Continue\r\n", b"a: b\r\n"),
+         (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n"), (b"HTTP/1.1 200 OK\r\n", b"a" * 1024)],
+    )  # fmt: skip
+    def test_the_head_has_an_end(self, speak, tmp_path, start, word):
+        server = speak(lambda _: itertools.chain([start], endless(word)))
+        self.refused(server, tmp_path, "the server cannot be reached")
+
+    def test_chunks_are_read(self, speak, tmp_path):
+        server = speak(lambda _: [CHUNKED, b"2\r\nfi\r\n", b"2;x=y\r\nle\r\n", b"0\r\nlast: word\r\n\r\n"])
+        assert self.get(server, tmp_path) is True
+
+    @pytest.mark.parametrize("size", [b"-5", b"-1", b"-0x5"])
+    def test_a_chunk_of_negative_size_is_refused(self, speak, tmp_path, size):
+        server = speak(lambda _: itertools.chain([CHUNKED, size + b"\r\n"], endless(b"file")))
+        self.refused(server, tmp_path, r"the connection broke \(a chunk of negative size\), 2 times in a row")
+
+    @pytest.mark.parametrize("size", [b"FFFFFFFFFFFFFFFF", b"F" * 60_000])
+    def test_a_chunk_of_any_size_is_read_no_further_than_the_limit(self, speak, tmp_path, size):
+        server = speak(lambda _: itertools.chain([CHUNKED, size + b"\r\n"], endless(b"file")))
+        self.refused(server, tmp_path, "more than the 1,048,576 bytes expected at most")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("size", [b"", b"many", b"F" * 70_000, b"5 5"])
+    def test_chunks_of_nonsense_are_refused(self, speak, tmp_path, size):
+        server = speak(lambda _: [CHUNKED, size + b"\r\n", b"file"])
+        self.refused(server, tmp_path, "the connection broke")
+
+    def test_what_follows_the_last_chunk_has_an_end(self, speak, tmp_path):
+        server = speak(lambda _: itertools.chain([CHUNKED, b"4\r\nfile\r\n0\r\n"], endless(b"a: b\r\n")))
+        self.refused(server, tmp_path, r"the connection broke \(the server sends too much beside the file\)")
+
+    def test_a_length_of_thousands_of_digits_says_nothing(self, speak, tmp_path):
+        server = speak(lambda _: [b"HTTP/1.1 200 OK\r\nContent-Length: %b\r\n\r\nfile" % (b"9" * 5000)])
+        assert self.get(server, tmp_path) is True
+
+    @pytest.mark.parametrize("place", ["0-3/{}", "{}-{}/{}", "0-{}/4"])
+    def test_a_place_of_thousands_of_digits_is_none(self, speak, tmp_path, place):
+        place = place.replace("{}", "9" * 5000).encode()
+        server = speak(lambda _: [b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %b\r\n\r\nfile" % place])
+        self.refused(server, tmp_path, "continued another version of the file, 2 times in a row")
+
+
+class TestTwoRuns:
+    def test_the_second_is_refused_and_the_first_goes_on(self, site, get):
+        site.cut, site.abrupt = [PORTION], True
+        second = Fetch(site, get.target.parent)
+        refusals = []
+
+        def meanwhile(_here, _total):
+            with pytest.raises(OutputError, match=r"set\.tgz: is being fetched by another run; wait for that one to"):
+                second()
+            refusals.append(1)
+            site.arrived.set()
+
+        get.progress = meanwhile
+        assert get() is True
+        assert refusals
+        assert (get.target.read_bytes(), get.left) == (CONTENT, ["set.tgz"])
+
+    def test_what_is_there_can_be_asked_for_while_another_holds_the_part(self, site, get):
+        get.target.write_bytes(CONTENT)
+        with Part(get.target).held():
+            assert get() is False
+
+    def test_what_another_finished_just_before_is_not_fetched_again(self, site, get, monkeypatch):
+        real = Part.held
+
+        def late(part):
+            part.target.write_bytes(CONTENT)
+            return real(part)
+
+        monkeypatch.setattr(Part, "held", late)
+        assert get() is False
+        assert (site.asked, get.left) == ([], ["set.tgz"])
+
+
 class TestDisk:
     def test_a_folder_in_the_place_of_the_file(self, site, get):
         get.target.mkdir()
@@ -466,9 +682,9 @@ class TestDisk:
                 self.file.close()
 
             def write(self, portion):
-                if not room:
+                if not room[0]:
                     raise OSError(28, "No space left on device")
-                self.file.write(portion[: room.pop()])
+                room[0] -= self.file.write(portion[: room[0]])
 
         def filling(path, mode="r", *words, **options):
             file = real(path, mode, *words, **options)

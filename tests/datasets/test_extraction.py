@@ -1,5 +1,6 @@
 """Unpacking: all of an honest archive, nothing of a hostile one, and never a byte outside the folder."""
 
+import os
 import stat
 import tarfile
 from pathlib import Path
@@ -63,6 +64,23 @@ class TestHonest:
         found, mine = (tmp_path / "out" / "tool").stat(), (tmp_path / "mine").stat()
         assert (stat.S_IMODE(found.st_mode), found.st_uid) == (stat.S_IMODE(mine.st_mode), mine.st_uid)
 
+    def test_what_killed_runs_left_is_removed_a_day_later(self, tmp_path, pack):
+        name = ".twinface-{}.part"
+        kept = [name.format("b" * 32), name.format("c" * 31), name.format("C" * 32), name.format("c" * 32) + "x", "Ada"]
+        for folder in [name.format("a" * 32), *kept]:
+            (tmp_path / folder / "Bob").mkdir(parents=True)
+            (tmp_path / folder / "Bob" / "1.jpg").write_bytes(b"bob")
+            if folder != kept[0]:  # the one that another run may be filling now
+                os.utime(tmp_path / folder, (0, 0))
+        (tmp_path / name.format("d" * 32)).write_bytes(b"a file")
+        (tmp_path / name.format("e" * 32)).symlink_to("Ada")
+        os.utime(tmp_path / name.format("d" * 32), (0, 0))
+        os.utime(tmp_path / name.format("e" * 32), (0, 0), follow_symlinks=False)
+        extract(pack(tmp_path / "x.tgz", FILES), tmp_path / "out")
+        left = [*kept, name.format("d" * 32), name.format("e" * 32), "out", "x.tgz"]
+        assert names(tmp_path) == sorted(left)
+        assert (tmp_path / "Ada" / "Bob" / "1.jpg").read_bytes() == b"bob"
+
     def test_progress_is_told_in_bytes(self, tmp_path, pack):
         told = []
         extract(pack(tmp_path / "x.tgz", FILES), tmp_path / "out", progress=told.append)
@@ -75,6 +93,10 @@ class TestHostile:
     )
     def test_names_that_lead_out(self, tmp_path, pack, name):
         refused(pack(tmp_path / "x.tgz", {"a/1.jpg": b"", name: b"out"}), "a name that leads out of the folder")
+
+    @pytest.mark.parametrize("name", ["a/" * 2000 + "1.jpg", "a/" * 32 + "1.jpg", "a" * 1001])
+    def test_names_that_are_too_deep_or_too_long(self, tmp_path, pack, name):
+        refused(pack(tmp_path / "x.tgz", {"a/1.jpg": b"", name: b""}), "or is too long or too deep")
 
     @pytest.mark.parametrize("name", ["..", "../", "a/../..", "/"])
     def test_folders_that_lead_out(self, tmp_path, pack, odd_member, name):
@@ -99,7 +121,8 @@ class TestHostile:
         ("one", "other"),
         [
             ("a/1.jpg", "./a//1.jpg"), ("a/1.jpg", "a/1.JPG"), ("a/1.jpg", "A/2.jpg"),
-            ("a/\u00e9", "a/e\u0301"), ("a", "a/1.jpg"), ("a/1.jpg", "a"), ("straße", "STRASSE"),
+            ("a/\u00e9", "a/e\u0301"), ("\u00e9/1", "e\u0301/2"), ("a", "a/1.jpg"),
+            ("A", "a/1.jpg"), ("a/1.jpg", "a"), ("straße", "STRASSE"),
         ],
     )  # fmt: skip
     def test_two_names_that_are_one_on_some_disks(self, tmp_path, pack, one, other):
@@ -121,6 +144,13 @@ class TestHostile:
         with pytest.raises(DatasetCorrupt, match="more than 9 members"):
             extract(archive, tmp_path / "out", limits=Limits(members=9))
         assert names(tmp_path) == ["x.tgz"]
+
+    def test_too_many_folders_that_only_names_make(self, tmp_path, pack):
+        archive = pack(tmp_path / "x.tgz", {"a/b/c/d/1.jpg": b"", "a/e/f/g/1.jpg": b""})
+        with pytest.raises(DatasetCorrupt, match="more than 8 members"):
+            extract(archive, tmp_path / "out", limits=Limits(members=8))
+        extract(archive, tmp_path / "out", limits=Limits(members=9))
+        assert names(tmp_path) == ["out", "x.tgz"]
 
     @given(
         members=st.lists(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinface.datasets.archives import LARGEST
+from twinface.datasets.archives import DEEPEST, LARGEST
 from twinface.datasets.files import FolderFiles, TarFiles, open_files, refuse_missing
 from twinface.errors import DatasetCorrupt, DatasetMissing
 
@@ -40,7 +40,7 @@ class TestBoth:
         if indexed:
             files.names()
         wanted = ["Bob/1.jpg", *(f"Cleo/{number}.jpg" for number in range(5))]
-        said = r"lacks 5 files: Cleo/0\.jpg, Cleo/1\.jpg, Cleo/2\.jpg and 2 more; fetch it again"
+        said = r"lacks 5 files: Cleo/0\.jpg, Cleo/1\.jpg, Cleo/2\.jpg and 2 more; put them there"
         with pytest.raises(DatasetMissing, match=said):
             list(files.read(wanted))
 
@@ -49,7 +49,7 @@ class TestBoth:
     )
     def test_only_exact_names_of_files_are_read(self, files, tmp_path, name):
         (tmp_path / "secret").write_bytes(b"secret")
-        with pytest.raises(DatasetMissing, match="lacks 1 files"):
+        with pytest.raises(DatasetMissing, match="lacks a file: "):
             list(files.read([name]))
 
     @given(name=st.lists(st.sampled_from(["..", ".", "Ada", "1.jpg", "secret", "", "~"]), max_size=5).map("/".join))
@@ -85,16 +85,35 @@ class TestFolder:
         lay(tmp_path, {".git/x.jpg": b"", "Ada/.thumb.jpg": b"", "Ada/1.jpg": b""})
         assert FolderFiles(tmp_path).names() == ["Ada/1.jpg"]
 
-    def test_links_within_are_followed_to_files_and_folders_are_listed_once(self, tmp_path, lay):
+    def test_links_within_are_followed_to_files(self, tmp_path, lay):
         lay(tmp_path / "set", {"Ada/1.jpg": b"ada"})
         (tmp_path / "set" / "Bob").mkdir()
         (tmp_path / "set" / "Bob" / "1.jpg").symlink_to("../Ada/1.jpg")
-        (tmp_path / "set" / "again").symlink_to("Ada")
-        (tmp_path / "set" / "Ada" / "loop").symlink_to(tmp_path / "set")
-        (tmp_path / "set" / "gone").symlink_to("nothing")
+        (tmp_path / "set" / "Bob" / "2.jpg").symlink_to("1.jpg")
         files = FolderFiles(tmp_path / "set")
-        assert files.names() == ["Ada/1.jpg", "Bob/1.jpg"]
-        assert dict(files.read(files.names()))["Bob/1.jpg"] == b"ada"
+        assert files.names() == ["Ada/1.jpg", "Bob/1.jpg", "Bob/2.jpg"]
+        assert dict(files.read(files.names())) == dict.fromkeys(files.names(), b"ada")
+
+    @pytest.mark.parametrize("target", ["Ada", ".", "..", "nothing", "loop"])
+    def test_a_link_within_to_a_folder_or_to_nothing_is_refused(self, tmp_path, lay, target):
+        lay(tmp_path / "set", {"Ada/1.jpg": b"ada", "Bob/1.jpg": b"bob"})
+        (tmp_path / "set" / "Bob" / "loop").symlink_to(f"../{target}" if target == "Ada" else target)
+        files = FolderFiles(tmp_path / "set")
+        said = "loop: is a link to a folder, or to nothing; put a copy in its place"
+        with pytest.raises(DatasetCorrupt, match=said) as caught:
+            files.names()
+        assert "\n" not in str(caught.value)
+
+    def test_a_hidden_link_is_passed_over(self, tmp_path, lay):
+        lay(tmp_path, {"Ada/1.jpg": b"ada"})
+        (tmp_path / "Ada" / ".again").symlink_to("nothing")
+        assert FolderFiles(tmp_path).names() == ["Ada/1.jpg"]
+
+    @pytest.mark.parametrize("name", ["a/" * DEEPEST + "1.jpg", "/".join(["a" * 200] * 5) + "/1.jpg"])
+    def test_a_file_too_deep_to_be_named_is_refused(self, tmp_path, lay, name):
+        lay(tmp_path, {name: b"", "Ada/1.jpg": b""})
+        with pytest.raises(DatasetCorrupt, match="lies more than 32 steps deep or its name has more than 1,000"):
+            FolderFiles(tmp_path).names()
 
     def test_the_root_itself_may_be_a_link(self, tmp_path, lay):
         lay(tmp_path / "set", {"Ada/1.jpg": b"ada"})
@@ -154,6 +173,14 @@ class TestTar:
             with pytest.raises(DatasetMissing):
                 list(files.read([name]))
 
+    def test_names_too_deep_or_too_long_are_as_good_as_absent(self, tmp_path, pack):
+        odd = {"a/" * 2000 + "1.jpg": b"", "a/" * DEEPEST + "1.jpg": b"", "a" * 1001: b""}
+        files = TarFiles(pack(tmp_path / "x.tgz", {**odd, "Ada/1.jpg": b"ada"}))
+        assert files.names() == ["Ada/1.jpg"]
+        for name in odd:
+            with pytest.raises(DatasetMissing):
+                list(files.read([name]))
+
     def test_of_two_members_with_one_name_the_first_counts(self, tmp_path, pack):
         files = TarFiles(pack(tmp_path / "x.tgz", {"1.jpg": b"first", "./1.jpg": b"second"}))
         assert (files.names(), list(files.read(["1.jpg"]))) == (["1.jpg"], [("1.jpg", b"first")])
@@ -181,5 +208,5 @@ def test_nothing_missing_nothing_said():
 
 
 def test_what_names_the_missing_files_is_said():
-    with pytest.raises(DatasetMissing, match=r"here: lacks 1 files that pairs\.txt names: a; fetch it again"):
+    with pytest.raises(DatasetMissing, match=r"here: lacks a file that pairs\.txt names: a; put them there"):
         refuse_missing("here", ["a"], "pairs.txt")

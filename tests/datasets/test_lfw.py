@@ -163,7 +163,7 @@ class TestOpenLfw:
         (tmp_path / "x_0001.jpg").write_bytes(b"secret")
         rows = MATED + "../..\t1\tBob\t2\nCleo\t1\tBob\t7\n"
         found = open_lfw(lay(tmp_path, people("lfw/") | {"pairs.txt": f"2\n{rows}".encode()}))
-        with pytest.raises(DatasetMissing, match=r"lacks 1 files"):
+        with pytest.raises(DatasetMissing, match=r"lacks a file"):
             found.pairs("view2")
 
     def test_a_missing_list_says_where_it_was_looked_for(self, tmp_path: Path, lay) -> None:

@@ -43,7 +43,8 @@ class TestOpenFolder:
             lay(tmp_path / "people", {**PEOPLE, "Ada/notes.txt": b"", ".cache/1.jpg": b"", "Cleo/x.txt": b""})
         )
         assert told(found) == {"Ada/1.jpg": "Ada", "Ada/2020/summer/2.PNG": "Ada", "Bob/1.webp": "Bob"}
-        assert (found.name, found.notes) == ("people", ())
+        assert found.name == "people"
+        assert found.notes == ("2 files are no pictures by their names and were left out, such as Ada/notes.txt",)
         assert dict(found.files.read(told(found))) == PEOPLE
 
     def test_pictures_of_nobody_are_left_out_and_said(self, tmp_path, lay):
@@ -155,7 +156,7 @@ class TestOpenTable:
 
     def test_photos_that_are_not_there_are_told_when_they_are_read(self, table):
         found = open_table(table("path,subject\n1.jpg,Ada\n"))
-        with pytest.raises(DatasetMissing, match=r"lacks 1 files: 1\.jpg"):
+        with pytest.raises(DatasetMissing, match=r"lacks a file: 1\.jpg"):
             found.files.read([photo.path for photo in found.photos])
 
 

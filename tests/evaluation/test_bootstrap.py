@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from twinface.evaluation import bootstrap
-from twinface.evaluation.bootstrap import Difference, paired_difference, subject_bootstrap
+from twinface.evaluation.bootstrap import Difference, paired_difference, share_by_person, subject_bootstrap
 from twinface.evaluation.curves import ErrorCurve, error_curve
-from twinface.evaluation.intervals import Interval
+from twinface.evaluation.intervals import Interval, rate
 from twinface.evaluation.scores import Scores
 
 MEASURES = {
@@ -192,6 +192,68 @@ Rights = NDArray[np.bool_]
 def strangers(count: int) -> NDArray[np.int32]:
     """Mated pairs of as many persons."""
     return np.arange(count, dtype=np.int32).repeat(2).reshape(-1, 2)
+
+
+class TestShareByPerson:
+    @given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=60), st.integers(0, 9))
+    @settings(max_examples=60, deadline=None)
+    def test_it_is_what_drawing_persons_one_by_one_gives(self, trials: list[tuple[int, bool]], seed: int) -> None:
+        persons, errors = [person for person, _ in trials], [wrong for _, wrong in trials]
+        found = share_by_person(errors, persons, rounds=30, seed=seed)
+        known = sorted(set(persons))
+        value = sum(errors) / len(errors)
+        if value in (0, 1):
+            assert found == rate(sum(errors), len(errors), len(known))
+            return
+        random, shares = np.random.default_rng(seed), []
+        for _ in range(30):
+            drawn = [known[place] for place in random.integers(0, len(known), len(known))]
+            outcomes = [wrong for one in drawn for person, wrong in trials if person == one]
+            shares.append(sum(outcomes) / len(outcomes))
+        low, high = np.quantile(shares, [0.025, 0.975])
+        alone = rate(sum(errors), len(errors))  # an error was seen, and a trial without: perfection is no end
+        low, high = low if low > 0 else alone.low, high if high < 1 else alone.high
+        assert vars(found) == pytest.approx({"value": value, "low": min(low, value), "high": max(high, value)})
+
+    @pytest.mark.parametrize("each", [1, 3, 50])
+    def test_no_error_bounds_the_share_at_three_over_the_persons_and_not_the_trials(self, each: int) -> None:
+        persons = np.arange(60).repeat(each)
+        assert share_by_person(np.zeros(persons.size, bool), persons) == Interval(0.0, 0.0, 3 / 60)
+        assert share_by_person(np.ones(persons.size, bool), persons) == Interval(1.0, 1 - 3 / 60, 1.0)
+
+    def test_with_one_trial_a_person_it_is_the_binomial_interval(self) -> None:
+        found = share_by_person(np.arange(400) < 80, np.arange(400), rounds=4000)
+        exact = binomtest(80, 400).proportion_ci(0.95, method="wilson")
+        assert found.value == 0.2
+        assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.006)
+
+    def test_trials_of_one_person_are_no_independent_evidence(self) -> None:
+        errors = np.arange(400) < 80  # one person in five fails always
+        alone, ten = share_by_person(errors, np.arange(400)), share_by_person(errors, np.arange(400) // 10)
+        assert alone.value == ten.value
+        assert ten.high - ten.low > 2.5 * (alone.high - alone.low)
+
+    def test_neither_the_order_nor_the_names_of_the_persons_matter(self) -> None:
+        random = np.random.default_rng(0)
+        errors, persons = random.random(200) < 0.2, random.integers(0, 40, 200)
+        way = random.permutation(200)
+        assert share_by_person(errors, persons) == share_by_person(errors[way], persons[way] * 5 + 2)
+
+    def test_the_interval_covers_the_truth_about_as_often_as_it_says(self) -> None:
+        held = []
+        for seed in range(100):
+            random = np.random.default_rng(seed)
+            errors = random.random((80, 5)) < random.beta(1, 4, (80, 1))  # a fifth fails, of some persons more
+            found = share_by_person(errors.ravel(), np.arange(80).repeat(5), rounds=200, seed=seed)
+            held.append(found.low <= 0.2 <= found.high)
+        assert np.mean(held) > 0.87
+
+    @pytest.mark.parametrize(
+        ("errors", "persons"), [([], []), ([True], [0, 1]), ([True, False], [0]), ([[True]], [[0]])]
+    )
+    def test_what_cannot_be_shared_is_refused(self, errors: object, persons: object) -> None:
+        with pytest.raises(ValueError, match="share: expected two lengths"):
+            share_by_person(np.asarray(errors, bool), np.asarray(persons, int))
 
 
 class TestPairedDifference:

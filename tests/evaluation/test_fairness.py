@@ -175,7 +175,30 @@ def test_the_variance_is_that_of_repeated_measurement() -> None:
     assert np.mean(variances) == pytest.approx(np.var(errors, ddof=1), rel=0.1)
 
 
-def test_without_errors_the_rate_is_bounded_at_three_over_the_pairs() -> None:
+@pytest.mark.parametrize("shots", [1, 2, 5])
+def test_without_errors_the_rate_is_bounded_at_three_over_the_couples_however_many_pictures(shots: int) -> None:
+    vectors, people = np.repeat(np.eye(20, dtype=np.float32), shots, axis=0), np.repeat(np.arange(20), shots)
+    (matches,) = false_match_differential(vectors, people, ["x"] * people.size, NEAR).groups
+    assert (matches.pairs, matches.rate, matches.low) == (190 * shots**2, 0.0, 0.0)
+    assert matches.high == pytest.approx(3 / 190)
+
+
+@pytest.mark.parametrize("shots", [2, 5])
+def test_without_false_non_matches_the_rate_is_bounded_at_three_over_the_persons(shots: int) -> None:
+    vectors, people = np.repeat(np.eye(20, dtype=np.float32), shots, axis=0), np.repeat(np.arange(20), shots)
+    (missed,) = false_non_match_differential(vectors, people, ["x"] * people.size, NEAR).groups
+    assert (missed.pairs, missed.rate, missed.low) == (20 * shots * (shots - 1) // 2, 0.0, 0.0)
+    assert missed.high == pytest.approx(3 / 20)
+
+
+def test_persons_of_one_picture_bound_no_fnmr() -> None:
+    # given ten persons of two pictures and ten of one
+    people = np.append(np.repeat(np.arange(10), 2), np.arange(10, 20))
+    (missed,) = false_non_match_differential(np.eye(20, dtype=np.float32)[people], people, ["x"] * 30, NEAR).groups
+    assert (missed.subjects, missed.pairs, missed.high) == (10, 10, pytest.approx(3 / 10))
+
+
+def test_without_errors_among_single_pictures_the_bound_is_three_over_the_pairs() -> None:
     result = false_match_differential(np.eye(20, dtype=np.float32), np.arange(20), ["x"] * 20, NEAR)
     (group,) = result.groups
     assert (group.rate, group.low, group.high) == (0.0, 0.0, pytest.approx(3 / 190))

@@ -195,6 +195,58 @@ def test_nothing_global_is_changed(tmp_path: Path) -> None:
     assert dict(matplotlib.rcParams) == before
 
 
+HOSTILE = {
+    "text.usetex": True, "font.family": ["no such font"], "font.size": 3.0, "figure.dpi": 20.0, "savefig.dpi": 20.0,
+    "savefig.transparent": True, "savefig.bbox": "tight", "axes.grid": True, "axes.labelcolor": "red",
+    "xtick.direction": "in", "lines.antialiased": False, "axes.spines.top": False, "svg.fonttype": "none",
+    "path.sketch": (9.0, 9.0, 9.0), "figure.constrained_layout.use": True, "legend.facecolor": "red",
+    "axes.formatter.use_locale": True, "axes.unicode_minus": False, "axes.prop_cycle": matplotlib.cycler(color=["red"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["roc", "det of two", "histogram", "sweep"])
+def test_figures_look_the_same_whatever_the_readers_settings(kind: str) -> None:
+    expected = svg(every_figure(likely())[kind])
+    with matplotlib.rc_context(HOSTILE):
+        assert svg(every_figure(likely())[kind]) == expected
+        assert matplotlib.rcParams["text.usetex"]
+
+
+@pytest.mark.parametrize("draw", [
+    lambda: plots.cmc({"x": [0.5, 1.0]}, probes=100),
+    lambda: plots.fnir("FNIR", [(100, 0.01, 0.0, 0.03), (5000, 0.1, 0.05, 0.2)]),
+    lambda: plots.group_rates("by race", [("a", 0.01, 0.005, 0.02)], target=1e-3),
+    lambda: plots.reliability([ReliabilityBin(0.0, 0.1, 0.05, 0.04, 40, 0.02, 0.07, 0.5)]),
+])  # fmt: skip
+def test_figures_of_rates_too(draw: Callable[[], Figure]) -> None:
+    expected = svg(draw())
+    with matplotlib.rc_context(HOSTILE):
+        assert svg(draw()) == expected
+
+
+DRAW = (
+    "import twinface.evaluation.plots as plots, pathlib\n"
+    "plots.save_figure(plots.cmc({'x': [1.0]}), pathlib.Path(), 'c')"
+)
+
+
+def test_a_settings_file_in_the_folder_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nsavefig.dpi: 20\n")
+    subprocess.run([sys.executable, "-c", DRAW], check=True, timeout=60, cwd=tmp_path)
+    plots.save_figure(plots.cmc({"x": [1.0]}), tmp_path, "here")
+    for kind in ("svg", "png"):
+        assert (tmp_path / f"c.{kind}").read_bytes() == (tmp_path / f"here.{kind}").read_bytes()
+
+
+def test_a_settings_file_that_keeps_matplotlib_from_loading_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_bytes(b"text.usetex: \xff\n")
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW], check=False, timeout=60, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert re.search(r"TwinFaceError: matplotlib cannot be loaded \(.*\); move a broken matplotlibrc", done.stderr)
+
+
 def test_neither_pyplot_nor_matplotlib_is_loaded_before_it_is_needed() -> None:
     code = (
         "import sys, twinface.evaluation.plots as plots, twinface.evaluation.report\n"

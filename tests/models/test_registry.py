@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -269,6 +270,92 @@ def test_a_users_file_that_cannot_be_read_is_refused(tmp_path: Path, content: by
         own.write_bytes(content)
     with pytest.raises(ModelNotFound, match=r"own\.json: cannot read the decision rules"):
         find(ENCODER).rule(True, own)
+
+
+def test_files_with_a_byte_order_mark_are_read_all_the_same(home: Path) -> None:
+    (home / f"{ENCODER}.training.json").touch()
+    (home / f"{ENCODER}.training.json").write_text('{"sets": []}')
+    rules = find(ENCODER, home).rules()
+    for path in home.glob("*.json"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    entry = find(ENCODER, home)
+    assert entry.rules() == rules
+    assert entry.training() == ()
+
+
+POINT = {
+    "model": "m", "dataset": "LFW", "fmr": 1e-3, "threshold": 0.42, "low": 0.4, "high": 0.44, "non_mated": 10_000,
+    "mated": 100, "fnmr": 0.0, "fnmr_low": 0.0, "fnmr_high": 0.03,
+}  # fmt: skip
+LOGISTIC = {"kind": "logistic", "slope": -60.0, "intercept": 25.0, "floor": 1e-3}
+RULE = {"model": "m", "curve": LOGISTIC, "points": [POINT], "default_fmr": 1e-3}
+HUGE = 10**400
+
+
+def knots(count: int) -> dict[str, object]:
+    return {"kind": "isotonic", "distances": [0.1] * count, "probabilities": [0.5] * count, "floor": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ([], "it must be an object, got []"),
+        ({}, "it lacks 'rules'"),
+        ({"rules": {}}, "rules of it must be a list"),
+        ({"rules": [3]}, "a rule must be an object, got 3"),
+        ({"rules": [RULE] * 10_001}, "it has 10,001 rules, more than 10,000"),
+        ({"rules": [{"model": "m"}]}, "a rule lacks 'points'"),
+        ({"rules": [{**RULE, "model": []}]}, "model of a rule must be text, got []"),
+        ({"rules": [{**RULE, "model": None}]}, "model of a rule must be text"),
+        ({"rules": [{**RULE, "points": {}}]}, "points of a rule must be a list"),
+        ({"rules": [{**RULE, "points": [POINT] * 10_001}]}, "a rule has 10,001 points"),
+        ({"rules": [{**RULE, "default_fmr": True}]}, "default_fmr of a rule must be a finite number, got True"),
+        ({"rules": [{**RULE, "default_fmr": HUGE}]}, "default_fmr of a rule must be a finite number"),
+        ({"rules": [{**RULE, "band": HUGE}]}, "band of a rule must be a finite number"),
+        ({"rules": [{**RULE, "band": "0.9"}]}, "band of a rule must be a finite number"),
+        ({"rules": [{**RULE, "curve": {"floor": 0.1, "kind": ["x" * 9999]}}]}, "of unknown kind ["),
+        ({"rules": [{**RULE, "curve": {**LOGISTIC, "slope": -HUGE}}]}, "slope of the curve must be a finite number"),
+        ({"rules": [{**RULE, "curve": {**LOGISTIC, "floor": False}}]}, "floor of the curve must be a finite number"),
+        ({"rules": [{**RULE, "curve": {**LOGISTIC, "bend\n" * 999: 1}}]}, "the curve has an unknown 'bend"),
+        ({"rules": [{**RULE, "curve": {**knots(2), "distances": [0.1, HUGE]}}]}, "distances must be numbers"),
+        ({"rules": [{**RULE, "curve": {**knots(2), "floor": HUGE}}]}, "floor of the curve must be a finite number"),
+        ({"rules": [{**RULE, "curve": knots(1_000_000)}]}, "at most 10,000 knots, got 1,000,000"),
+        ({"rules": [{**RULE, "detector": {"name": "x"}}]}, "the detector lacks 'identity'"),
+        *(
+            ({"rules": [{**RULE, "points": [{**POINT, name: value}]}]}, f"{name} of an operating point must be {kind}")
+            for name, value, kind in [
+                ("threshold", True, "a finite number, got True"),
+                ("threshold", HUGE, "a finite number"),
+                ("low", float("-inf"), "a finite number, got -inf"),
+                ("fmr", [1e-3], "a finite number"),
+                ("non_mated", float("inf"), "a whole number, got inf"),
+                ("non_mated", 1e5, "a whole number, got 100000.0"),
+                ("mated", True, "a whole number, got True"),
+                ("mated", HUGE, "a whole number"),
+                ("dataset", 3, "text, got 3"),
+                ("model", [], "text, got []"),
+            ]
+        ),
+        ({"rules": [{**RULE, "points": [{**POINT, "threshold": 0.5}]}]}, "got 0.001 and 0.5 in 0.4 to 0.44"),
+        ({"rules": [{**RULE, "points": [{**POINT, "fnmr": 0.5}]}]}, "got 0.5 in 0.0 to 0.03, 100 and 10000"),
+        ({"rules": [{**RULE, "points": [{**POINT, "dataset": "\n" * 9999}]}]}, "name must be printable"),
+    ],
+)  # fmt: skip
+def test_rules_that_make_no_sense_are_refused_at_once_saying_where_and_why(
+    tmp_path: Path, rules: object, said: str
+) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps(rules))
+    began = time.process_time()
+    with pytest.raises(ContractMismatch) as caught:
+        registry.read_rules(path)
+    assert time.process_time() - began < 3  # about 0.3 for a million knots
+    message = str(caught.value)
+    assert message.startswith(f"{path}: not a decision file (")
+    assert said in message
+    assert message.endswith("; write one with twinface calibrate --out")
+    assert message.isprintable()
+    assert len(message) < len(str(path)) + 300
 
 
 def test_a_detector_decides_nothing() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,7 +13,8 @@ import pytest
 
 from twinface.core.types import Acquired, Analysis, Box, Face, Landmarks, Quality, Seconds, Template
 from twinface.errors import ModelTampered, UnreadableImage
-from twinface.services.embedding import BATCH, embed
+from twinface.services import embedding
+from twinface.services.embedding import BATCH, BATCH_BYTES, embed
 
 FIT = Quality(50, 0.5, 120, 50, 0, 0)
 POINTS = Landmarks(np.array([[40, 40], [60, 40], [50, 50], [42, 60], [58, 60]], np.float32))
@@ -27,6 +30,9 @@ class Faces:
 
     def __init__(self) -> None:
         self.located: list[bytes] = []
+        self.encoded: list[int] = []
+        self.most_alive = 0
+        self._alive: weakref.WeakSet[Analysis] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     @property
@@ -47,9 +53,15 @@ class Faces:
             place = float(word.rstrip("?"))
             quality = replace(FIT, reasons=("blurred",)) if poor else FIT
             faces.append(Face(Box(place - 10, 40, 20, 20), POINTS, 0.9, quality, np.zeros((4, 4, 3), np.uint8)))
-        return Analysis("made up", np.zeros((100, 100, 3), np.uint8), tuple(faces), (), Seconds(0, 0, 0, 0))
+        analysis = Analysis("made up", np.zeros((100, 100, 3), np.uint8), tuple(faces), (), Seconds(0, 0, 0, 0))
+        with self._lock:
+            self._alive.add(analysis)
+            self.most_alive = max(self.most_alive, len(self._alive))
+        return analysis
 
     def encode(self, faces: Sequence[Face]) -> tuple[Face, ...]:
+        with self._lock:
+            self.encoded.append(len(faces))
         return tuple(replace(face, template=Template(vector_of(face.box.x + 10), IDENTITY)) for face in faces)
 
 
@@ -115,13 +127,75 @@ def test_contents_are_read_no_faster_than_they_are_worked_on() -> None:
 
 
 def test_what_the_cache_knows_is_not_computed_again() -> None:
-    memory, pictures = Memory(), [("a", b"30"), ("b", b"torn"), ("c", b"60")]
+    memory, pictures = Memory(), [("a", b"30"), ("b", b""), ("c", b"60")]
     first = embed(Faces(), pictures, choice="largest", cache=memory)
     again = Faces()
     second = embed(again, [*pictures, ("copy of a", b"30"), ("new", b"70")], choice="largest", cache=memory)
     assert again.located == [b"70"]
     np.testing.assert_array_equal(first["a"].vector, second["copy of a"].vector)
-    assert second["b"].reasons == ("unreadable",)
+    assert second["b"].reasons == ("no face",)
+
+
+def test_that_a_picture_could_not_be_read_is_not_remembered() -> None:
+    # given a picture that cannot be read for now: a plug-in is missing, memory is short
+    memory, pictures = Memory(), [("a", b"30"), ("b", b"torn"), ("again", b"torn")]
+    first = Faces()
+    found = embed(first, pictures, choice="largest", cache=memory)
+    assert found["b"].reasons == found["again"].reasons == ("unreadable",)
+    assert first.located == [b"30", b"torn"]
+    assert len(memory.rows) == 1
+
+    class Mended(Faces):
+        def locate(self, source: object) -> Analysis:
+            return super().locate(b"50" if source == b"torn" else source)
+
+    mended = embed(Mended(), pictures, choice="largest", cache=memory)
+    np.testing.assert_array_equal(mended["b"].vector, vector_of(50))
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [[1.0, 0.0, 0.0], [1.0], [], [[1.0, 0.0]], [math.nan, 1.0], [math.inf, 0.0], [0.0, 0.0], [0.9, 0.0], [2.0, 0.0]],
+    ids=str,
+)
+def test_what_cannot_be_a_template_of_this_encoder_is_computed_again(vector: list[float]) -> None:
+    memory, pictures = Memory(), [("a", b"30")]
+    embed(Faces(), pictures, choice="largest", cache=memory)
+    (key,) = memory.rows
+    memory.rows[key] = Acquired(np.array(vector, np.float32), 1, ())
+    found = embed(Faces(), pictures, choice="largest", cache=memory)
+    np.testing.assert_array_equal(found["a"].vector, vector_of(30))
+    np.testing.assert_array_equal(memory.rows[key].vector, vector_of(30))
+
+
+def test_a_changed_rule_of_which_face_counts_shares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, pictures = Memory(), [("a", b"30")]
+    embed(Faces(), pictures, choice="largest", cache=memory)
+    monkeypatch.setattr(embedding, "_revision", lambda: "of a later version")
+    later = Faces()
+    embed(later, pictures, choice="largest", cache=memory)
+    assert later.located == [b"30"]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_each_worker_holds_the_pixels_of_one_picture_at_a_time(workers: int) -> None:
+    analyzer = Faces()
+    embed(
+        analyzer, [(f"{place}", f"{place}".encode()) for place in range(10 * BATCH)], choice="central", workers=workers
+    )
+    assert 1 <= analyzer.most_alive <= workers
+
+
+def test_large_files_wait_in_small_batches() -> None:
+    def picture(place: int, size: int) -> tuple[str, bytes]:
+        return f"{place} {size}", f"{place}".encode().ljust(size)
+
+    half, whole = BATCH_BYTES // 2, BATCH_BYTES
+    sizes = [half, half, half, 2 * whole, half, *[10] * (BATCH + 1)]
+    analyzer = Faces()
+    found = embed(analyzer, [picture(place, size) for place, size in enumerate(sizes)], choice="largest")
+    assert analyzer.encoded == [2, 1, 1, BATCH, 2]
+    assert [float(name.split()[0]) for name in found] == list(range(len(sizes)))
 
 
 def test_another_choice_or_another_analyzer_shares_nothing() -> None:

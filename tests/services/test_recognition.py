@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from twinface.core.calibration import LogisticCurve
-from twinface.core.decision import DecisionRule, OperatingPoint
-from twinface.core.types import Analysis, Box, Face, Landmarks, Quality, Seconds, Template
+from twinface.core.decision import DecisionRule, MeasuredWith, OperatingPoint
+from twinface.core.types import Analysis, Box, Detection, Face, Landmarks, Quality, Seconds, Template
 from twinface.errors import ContractMismatch, NoFace, PoorQuality, SeveralFaces, UnreadableImage
 from twinface.services.recognition import Recognizer, choose
 
@@ -28,13 +28,21 @@ class Encoder:
     name, identity, dimension = "twin", "twin", 2
 
 
+class Finder:
+    name, identity = "finder", "finder's weights"
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        raise AssertionError("an album knows its faces")
+
+
 class Album:
     """An analyzer whose pictures are words: every letter is a face, an angle in tenths of a radian from `a` = 0.
 
     A capital letter is a face of poor quality; "!" cannot be read.
     """
 
-    encoder = Encoder()
+    encoder, detector = Encoder(), Finder()
+    identity = "an album"
 
     def __init__(self) -> None:
         self.encoded: list[int] = []
@@ -136,6 +144,22 @@ def test_a_rule_of_another_encoder_is_refused(album: Album) -> None:
     rule = replace(RULE, model="other", points=(point(1e-3, 0.4, "other"),))
     with pytest.raises(ContractMismatch, match="decision rule of other cannot judge templates of twin"):
         Recognizer(album, rule, ("twin", "finder"))
+
+
+def test_a_rule_measured_with_another_detector_is_told_and_judges_all_the_same(album: Album) -> None:
+    rule = replace(RULE, detector=MeasuredWith("looker", "other weights"))
+    recognizer = Recognizer(album, rule, ("twin", "finder"))
+    assert recognizer.caution == (
+        "these thresholds were measured with the detector looker, not with finder: calibrate with --detector finder"
+    )
+    assert recognizer.compare("a", "c").verdict == "same"
+
+
+@pytest.mark.parametrize("detector", [None, MeasuredWith("once called looker", Finder.identity)])
+def test_a_rule_of_this_detector_or_of_nobody_knows_which_needs_no_caution(
+    album: Album, detector: MeasuredWith | None
+) -> None:
+    assert Recognizer(album, replace(RULE, detector=detector), ("twin", "finder")).caution == ""
 
 
 def test_times_of_both_pictures_add_up(recognizer: Recognizer) -> None:

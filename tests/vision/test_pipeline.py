@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from twinface.core.contract import parse_contract
 from twinface.core.types import Box, Detection, Image, Landmarks
 from twinface.errors import ImageTooLarge, UnsupportedFormat
 from twinface.models.registry import HOME
+from twinface.vision import pipeline
 from twinface.vision.alignment import align
 from twinface.vision.images import DecodeLimits, decode
 from twinface.vision.landmarks import landmarks_from_box
@@ -172,6 +176,29 @@ def test_faces_of_several_pictures_are_encoded_together_each_with_its_own_templa
 
 def test_no_faces_give_no_templates() -> None:
     assert analyzer().encode([]) == ()
+
+
+def test_the_identity_changes_with_all_code_that_shapes_templates(tmp_path, monkeypatch) -> None:
+    # given a copy of the code, of which one module after the other is touched
+    source = Path(pipeline.__file__).parents[1]
+    for room in ("vision", "core"):
+        shutil.copytree(source / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(pipeline, "__file__", str(tmp_path / "vision" / "pipeline.py"))
+    revision = pipeline._revision.__wrapped__
+    seen = {revision()}
+    touched = [*(tmp_path / "vision").glob("*.py"), *(tmp_path / "core" / f"{name}.py" for name in pipeline.SHAPING)]
+    for path in touched:
+        path.write_text(path.read_text() + "# changed\n")
+        seen.add(revision())
+    assert len(seen) == 1 + len(touched)
+    (tmp_path / "core" / "decision.py").write_text("")
+    assert revision() in seen  # what judges distances makes no templates
+
+
+def test_no_module_of_the_core_that_shapes_templates_is_forgotten() -> None:
+    room = Path(pipeline.__file__).parent
+    used = {name for path in room.glob("*.py") for name in re.findall(r"from twinface\.core\.(\w+)", path.read_text())}
+    assert used - {"files", "ports", "wording", "decision"} == set(pipeline.SHAPING)
 
 
 def test_times_are_of_decoding_and_detecting_only() -> None:

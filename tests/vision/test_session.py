@@ -97,6 +97,22 @@ def test_a_truncated_network_is_refused(double: Path) -> None:
         Session(double)
 
 
+def test_weights_in_a_second_file_which_no_digest_covers_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight = onnx.numpy_helper.from_array(np.full((1, 3), 2, np.float32), "weight")
+    node = helper.make_node("Mul", ["x", "weight"], ["y"])
+    graph = helper.make_graph([node], "outside", [value("x", [1, 3])], [value("y", [1, 3])], [weight])
+    path = tmp_path / "outside.onnx"
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path,
+        save_as_external_data=True, location="weights.data", size_threshold=0,
+    )  # fmt: skip
+    monkeypatch.chdir(tmp_path)  # where ONNX Runtime would find them
+    with pytest.raises(ContractMismatch, match="keeps its weights in a second file"):
+        Session(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
 def test_a_batch_of_another_shape_is_refused(double: Path) -> None:
     with pytest.raises(ContractMismatch, match=r"refuses a batch of shape \(1, 3\)") as error:
         Session(double).run(np.zeros((1, 3), np.float32))

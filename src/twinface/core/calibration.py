@@ -148,6 +148,35 @@ class Threshold:
     fmr: float
 
 
+ENOUGH = 10
+"""Couples of persons that should lie beyond a threshold before it is called one for some FMR."""
+
+IDENTICAL = 2e-3
+"""Distances up to this are zero, as far as float32 can tell: equal templates come out up to 1.1e-3 apart."""
+
+
+def couples(subjects: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different couples of persons that pairs are of: what an FMR rests on, however many pictures they have.
+
+    Args:
+        subjects: the two persons of each pair, integers from 0, shape (M, 2), in any order.
+
+    Returns:
+        The couples, shape (K, 2), smaller number first, and how many pairs each has, shape (K,).
+    """
+    if not len(subjects):
+        return np.zeros((0, 2), np.int64), np.zeros(0, np.int64)
+    count = int(subjects.max()) + 1
+    codes = np.sort(subjects.min(axis=1).astype(np.int64) * count + subjects.max(axis=1))
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))  # np.unique takes ten times as long
+    return np.column_stack(np.divmod(codes[starts], count)), np.diff(starts, append=codes.size)
+
+
+def is_tellable(fmr: float, couple_count: int) -> bool:
+    """Whether so many couples of persons can place a threshold for an FMR."""
+    return 0 < fmr < 1 and couple_count * fmr >= ENOUGH * (1 - 1e-9)
+
+
 def threshold_at(
     distances: ArrayLike, subjects: ArrayLike, target_fmr: float, *, rounds: int = 200, seed: int = 0
 ) -> Threshold:
@@ -172,7 +201,8 @@ def thresholds_at(
         seed: of the resampling.
 
     Raises:
-        ValueError: too few pairs to place a threshold (fewer than 10 / target), or shapes that do not match.
+        ValueError: too few couples of persons to place a threshold (fewer than 10 / target), shapes that do not match,
+            or more identical pictures of different persons than a target allows.
     """
     values = _distances(distances, "non-mated")
     people = np.asarray(subjects)
@@ -180,11 +210,13 @@ def thresholds_at(
         raise ValueError(
             f"threshold: subjects must be {values.size} pairs of integers from 0, got shape {people.shape}"
         )
+    pairs_of, times = couples(people)
+    one, other = pairs_of.T
     for target in target_fmrs:
-        if not 0 < target < 1 or values.size * target < 10:
+        if not is_tellable(target, times.size):
             raise ValueError(
-                f"threshold: FMR {target:g} needs at least {10 / max(target, 1e-12):.0f} non-mated pairs, "
-                f"got {values.size}"
+                f"threshold: FMR {target:g} takes {ENOUGH / max(target, 1e-12):,.0f} couples of different persons, "
+                f"got {times.size:,}"
             )
     order = np.argsort(values, kind="stable")
     tails = [order[: min(values.size, int(values.size * target * 20) + 1000)] for target in target_fmrs]
@@ -193,8 +225,6 @@ def thresholds_at(
         [_cut(some, np.ones(some.size), target * values.size)] for some, target in zip(near, target_fmrs, strict=True)
     ]
     count = int(people.max()) + 1
-    codes, times = np.unique(people[:, 0].astype(np.int64) * count + people[:, 1], return_counts=True)
-    one, other = np.divmod(codes, count)
     pairs = [(people[tail, 0], people[tail, 1]) for tail in tails]
     random = np.random.default_rng(seed)
     for _ in range(rounds):
@@ -203,7 +233,12 @@ def thresholds_at(
         for found, some, (a, b), target in zip(cuts, near, pairs, target_fmrs, strict=True):
             found.append(_cut(some, (drawn[a] * drawn[b]).astype(np.float64), target * everyone))
     thresholds = []
-    for value, *redrawn in cuts:
+    for target, (value, *redrawn) in zip(target_fmrs, cuts, strict=True):
+        if value <= IDENTICAL:
+            raise ValueError(
+                f"threshold: more than one in {1 / target:,.0f} non-mated pairs are of identical pictures; "
+                "persons have been mixed up"
+            )
         low, high = np.quantile(redrawn, [0.025, 0.975])
         thresholds.append(
             Threshold(value, float(min(low, value)), float(max(high, value)), float((values <= value).mean()))
@@ -224,7 +259,7 @@ def _cut(ordered: NDArray[np.float64], weights: NDArray[np.float64], allowed: fl
     return middle if middle < following else float(np.nextafter(following, -1))
 
 
-def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson(successes: float, trials: int, z: float = 1.959964) -> tuple[float, float]:
     """Wilson's 95% interval of a proportion (E. B. Wilson, JASA 22, 1927).
 
     Raises:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from twinface.core.calibration import LogisticCurve, ProbabilityCurve
+from twinface.core.facts import field_of, fields_of, list_of, object_of
 from twinface.core.isotonic import IsotonicCurve
 from twinface.core.types import Verdict
+from twinface.core.wording import scientific
 from twinface.errors import ContractMismatch
 
 FARTHEST = 2.0
 """Distance of opposite unit templates."""
+
+MOST = 10_000
+"""Rules in a file and points of a rule; no measurement gives more."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,19 @@ class OperatingPoint:
 
     def __post_init__(self) -> None:
         if not self.dataset.isprintable():
-            raise ValueError(f"operating point: the data set's name must be printable, got {self.dataset!r}")
+            raise ValueError(
+                f"operating point: the data set's name must be printable, got {reprlib.repr(self.dataset)}"
+            )
         if not (0 < self.fmr < 1 and self.low <= self.threshold <= self.high and self.low > -1 and self.high < 3):
-            raise ValueError(f"operating point: FMR must lie in (0, 1), threshold in its interval, got {self}")
+            raise ValueError(
+                "operating point: FMR must lie in (0, 1), threshold in its interval, "
+                f"got {self.fmr} and {self.threshold} in {self.low} to {self.high}"
+            )
         if not (0 <= self.fnmr_low <= self.fnmr <= self.fnmr_high <= 1 and self.non_mated > 0 and self.mated > 0):
-            raise ValueError(f"operating point: FNMR must lie in its interval, counts be positive, got {self}")
+            raise ValueError(
+                "operating point: FNMR must lie in its interval, counts be positive, "
+                f"got {self.fnmr} in {self.fnmr_low} to {self.fnmr_high}, {self.mated} and {self.non_mated}"
+            )
 
     def accepts(self, distance: float) -> bool:
         """Whether a distance counts as the same person. False for NaN: doubt refuses."""
@@ -90,6 +104,23 @@ class Band:
 
 
 @dataclass(frozen=True)
+class MeasuredWith:
+    """The detector a rule was measured with: its landmarks shape the crops, and so the distances.
+
+    Attributes:
+        name: short name.
+        identity: of its contract and weights.
+    """
+
+    name: str
+    identity: str
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and isinstance(self.identity, str) and self.name.isprintable()):
+            raise ValueError(f"decision rule: the detector's name and identity must be text, got {self}")
+
+
+@dataclass(frozen=True)
 class DecisionRule:
     """Everything needed to judge a distance between templates of one encoder.
 
@@ -99,6 +130,7 @@ class DecisionRule:
         points: operating points, largest FMR first.
         default_fmr: the point used when none is asked for.
         band: how sure an answer has to be when nothing else is asked for; None for an answer always.
+        detector: what found the faces it was measured on; None where nobody has recorded it.
     """
 
     model: str
@@ -106,6 +138,7 @@ class DecisionRule:
     points: tuple[OperatingPoint, ...]
     default_fmr: float
     band: float | None = None
+    detector: MeasuredWith | None = None
 
     def __post_init__(self) -> None:
         if not self.points:
@@ -113,6 +146,20 @@ class DecisionRule:
         if any(point.model != self.model for point in self.points):
             raise ContractMismatch("decision rule: an operating point belongs to another model")
         self.inconclusive(self.point())
+
+    def caution(self, name: str, identity: str) -> str:
+        """What to say when it judges faces that another detector has found; "" when it is the same one.
+
+        Args:
+            name: of the detector in use.
+            identity: of the detector in use.
+        """
+        if self.detector is None or self.detector.identity == identity:
+            return ""
+        return (
+            f"these thresholds were measured with the detector {self.detector.name}, not with {name}: "
+            f"calibrate with --detector {name}"
+        )
 
     def point(self, fmr: float | None = None) -> OperatingPoint:
         """The operating point for a target FMR, or the default one.
@@ -124,8 +171,8 @@ class DecisionRule:
         for point in self.points:
             if abs(point.fmr - wanted) <= 1e-9 + 1e-6 * point.fmr:
                 return point
-        known = ", ".join(f"{point.fmr:g}" for point in self.points)
-        raise ContractMismatch(f"no operating point for FMR {wanted:g}; measured ones: {known}")
+        known = ", ".join(scientific(point.fmr) for point in self.points)
+        raise ContractMismatch(f"no operating point for FMR {wanted:g}; measured ones: {known}; choose one of them")
 
     def inconclusive(self, point: OperatingPoint, band: float | None = None) -> Band | None:
         """The band of doubt around one of the points, or None where every distance has an answer.
@@ -167,34 +214,41 @@ def parse_rules(text: str, origin: str) -> tuple[DecisionRule, ...]:
     """Reads the decision rules beside a model.
 
     Raises:
-        ContractMismatch: not JSON or a field missing, unknown or out of range.
+        ContractMismatch: not JSON or a field missing, unknown, of another kind or out of range.
     """
     try:
-        return tuple(
-            DecisionRule(
-                rule["model"],
-                _curve(rule["curve"]),
-                tuple(OperatingPoint(**point) for point in rule["points"]),
-                rule["default_fmr"],
-                rule.get("band"),
-            )
-            for rule in json.loads(text)["rules"]
-        )
+        return tuple(map(_rule, list_of(object_of(json.loads(text), "it"), "rules", MOST, "it")))
     except ContractMismatch as error:
         raise ContractMismatch(f"{origin}: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ContractMismatch(f"{origin}: not a decision file ({error})") from error
+    except (ValueError, RecursionError) as error:
+        raise ContractMismatch(
+            f"{origin}: not a decision file ({error}); write one with twinface calibrate --out"
+        ) from error
+
+
+def _rule(value: object) -> DecisionRule:
+    facts = object_of(value, "a rule")
+    points = list_of(facts, "points", MOST, "a rule")
+    band, detector = facts.get("band"), facts.get("detector")  # older files do not have them
+    return DecisionRule(
+        field_of(facts, "model", "str", "a rule"),
+        _curve(field_of(facts, "curve", "object", "a rule")),
+        tuple(OperatingPoint(**fields_of(OperatingPoint, point, "an operating point")) for point in points),
+        field_of(facts, "default_fmr", "float", "a rule"),
+        None if band is None else field_of(facts, "band", "float", "a rule"),
+        None if detector is None else MeasuredWith(**fields_of(MeasuredWith, detector, "the detector")),
+    )
 
 
 def _curve(facts: Mapping[str, Any]) -> ProbabilityCurve:
     values = {name: value for name, value in facts.items() if name != "kind"}
     match facts.get("kind", LogisticCurve.kind):  # older files do not say
         case LogisticCurve.kind:
-            return LogisticCurve(**values)
+            return LogisticCurve(**fields_of(LogisticCurve, values, "the curve"))
         case IsotonicCurve.kind:
-            return IsotonicCurve(**values)
+            return IsotonicCurve(**fields_of(IsotonicCurve, values, "the curve"))
         case other:
-            raise ValueError(f"unknown kind of curve {other!r}")
+            raise ValueError(f"the curve is of unknown kind {reprlib.repr(other)}")
 
 
 def write_rules(rules: Iterable[DecisionRule]) -> str:

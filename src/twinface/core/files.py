@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,8 @@ def read_regular(path: Path) -> bytes:
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Writes a file whole or not at all: whatever was there stays until everything is written.
 
+    Who may read a file that is replaced may read the new one, and nobody else.
+
     Args:
         path: where to; a link is followed.
         write: writes the content to the file it is given, a temporary one in the same folder; its result is ignored.
@@ -60,12 +63,21 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise _unwritable(path, error) from error
     try:
         with file:
+            _take_over_mode(target, part)
             write(file)
         part.replace(target)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _take_over_mode(target: Path, part: Path) -> None:
+    """Gives the new file the permissions of the one it replaces, before there is anything to read in it."""
+    if target.is_file():
+        mode = stat.S_IMODE(target.stat().st_mode) & 0o777
+        if mode != stat.S_IMODE(part.stat().st_mode):
+            part.chmod(mode)
 
 
 def _unwritable(path: Path, error: Exception) -> OutputError:

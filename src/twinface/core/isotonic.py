@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from twinface.core.calibration import BIN, labelled_distances, supported_floor
 
+MOST_KNOTS = 10_000
+"""Millions of pairs give some hundred."""
+
 
 @dataclass(frozen=True)
 class IsotonicCurve:
@@ -28,10 +31,15 @@ class IsotonicCurve:
 
     def __post_init__(self) -> None:
         for name in ("distances", "probabilities"):
-            values = tuple(getattr(self, name))
+            values = getattr(self, name)
+            if len(values) > MOST_KNOTS:
+                raise ValueError(f"probability curve: at most {MOST_KNOTS:,} knots, got {len(values):,}")
             if any(isinstance(value, bool) or not isinstance(value, int | float | np.number) for value in values):
                 raise ValueError(f"probability curve: {name} must be numbers")
-            object.__setattr__(self, name, tuple(float(value) for value in values))
+            try:
+                object.__setattr__(self, name, tuple(float(value) for value in values))
+            except OverflowError as error:
+                raise ValueError(f"probability curve: {name} must be numbers, not beyond all floats") from error
         x, y = np.array(self.distances), np.array(self.probabilities)
         if x.size != y.size or x.size < 2:
             raise ValueError(f"probability curve: two knots at least, each with both values, got {x.size} and {y.size}")

@@ -65,6 +65,11 @@ class Analyzer(Protocol):
         """What makes the templates."""
         ...
 
+    @property
+    def detector(self) -> Detector:
+        """What finds the faces."""
+        ...
+
     def locate(self, source: object) -> Analysis:
         """Decodes, detects, aligns and judges; the faces have no templates yet.
 

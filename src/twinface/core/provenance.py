@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+import reprlib
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from twinface.core.facts import field_of, object_of
 from twinface.errors import ContractMismatch
 
 
@@ -23,7 +28,9 @@ class TrainingSet:
 
     def __post_init__(self) -> None:
         if not self.dataset or not self.dataset.isprintable():
-            raise ValueError(f"training set: the name must be printable and not empty, got {self.dataset!r}")
+            raise ValueError(
+                f"training set: the name must be printable and not empty, got {reprlib.repr(self.dataset)}"
+            )
 
 
 def parse_training(text: str, origin: str) -> tuple[TrainingSet, ...]:
@@ -33,9 +40,10 @@ def parse_training(text: str, origin: str) -> tuple[TrainingSet, ...]:
         ContractMismatch: not JSON, or a field missing or of the wrong kind.
     """
     try:
-        return tuple(TrainingSet(_text(one["dataset"]), _names(one["subjects"])) for one in json.loads(text)["sets"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ContractMismatch(f"{origin}: not a training record ({error})") from error
+        sets = field_of(object_of(json.loads(text), "it"), "sets", "list", "it")
+        return tuple(_training_set(object_of(one, "a set")) for one in sets)
+    except (ValueError, RecursionError) as error:
+        raise ContractMismatch(f"{origin}: not a training record ({error}); repair or remove it") from error
 
 
 def write_training(sets: Iterable[TrainingSet]) -> str:
@@ -49,27 +57,38 @@ def write_training(sets: Iterable[TrainingSet]) -> str:
 def shared_subjects(sets: Iterable[TrainingSet], tested: Iterable[str]) -> frozenset[str]:
     """Those of the tested persons whom a model was trained on.
 
-    Names meet when their letters and digits do, whatever the case and whatever stands between: LFW's "Colin_Powell"
-    is "Colin Powell" elsewhere.
+    Names meet when their letters and digits do, whatever the case, the accents and the form of Unicode, and whatever
+    stands between: LFW's "Colin_Powell" is "Colin Powell" elsewhere, and "Jose" is "José". Of a name like a path,
+    as "celeba/Colin Powell", the last part counts too, unless it is a number, which means something within its data set
+    only. Rather a name too many than one too few.
     """
-    known = {_plain(name) for one in sets for name in one.subjects or ()}
-    return frozenset(name for name in tested if _plain(name) in known)
+    known = {form for one in sets for name in one.subjects or () for form in _forms(name)}
+    return frozenset(name for name in tested if not known.isdisjoint(_forms(name)))
+
+
+def _forms(name: str) -> set[str]:
+    """What a name is known by."""
+    last = _plain(re.split(r"[/\\]", name.rstrip("/\\"))[-1])
+    return {_plain(name)} | ({last} if any(sign.isalpha() for sign in last) else set())
 
 
 def _plain(name: str) -> str:
-    letters = "".join(sign for sign in name.casefold() if sign.isalnum())
-    return letters or name
+    """Letters and digits without case, accents and presentation.
+
+    Folded and decomposed twice, as the Unicode Standard, section 3.13, D146 has it: either may undo the other.
+    """
+    text = unicodedata.normalize("NFD", name)
+    for _ in range(2):
+        text = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in text if sign.isalnum()) or name
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a name must be text, got {value!r}")
-    return value
-
-
-def _names(value: object) -> frozenset[str] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list):
-        raise TypeError(f"subjects must be a list of names or null, got {value!r}")
-    return frozenset(_text(name) for name in value)
+def _training_set(facts: Mapping[str, Any]) -> TrainingSet:
+    dataset = field_of(facts, "dataset", "str", "a set")
+    if facts.get("subjects", "") is None:
+        return TrainingSet(dataset, None)
+    names = field_of(facts, "subjects", "list", "a set")
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f"a subject must be text, got {reprlib.repr(name)}")
+    return TrainingSet(dataset, frozenset(names))

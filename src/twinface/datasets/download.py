@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import IO
 
-from twinface.core.files import reason, shown, write_atomically
-from twinface.datasets.transport import Broken, NotGiven, opened, refuse_unsafe
-from twinface.errors import DatasetCorrupt, DatasetMissing, OutputError
+from twinface.core.files import reason, shown
+from twinface.datasets.parts import Part, writing
+from twinface.datasets.transport import Broken, Clock, NotGiven, opened, refuse_unsafe
+from twinface.errors import DatasetCorrupt, DatasetMissing
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are here and the bytes there will be, where the server says."""
 
 PORTION = 2**18
-"""Bytes read at once."""
+"""Bytes read at once, at most."""
 
 HEADWAY = 2**20
-"""Bytes that make an attempt count as a success although the connection broke."""
+"""Bytes beyond all that was ever here that make an attempt count as a success although the connection broke."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Effort:
 
     Attributes:
         attempts: attempts in a row without headway before giving up.
-        timeout: seconds without a byte before a connection counts as broken.
+        timeout: seconds without a byte before a connection counts as broken; so does one that is very slow for long.
         pause: seconds before the second attempt; doubled before each one after.
         most: bytes beyond which a file is refused.
     """
@@ -53,6 +52,7 @@ def fetch(
     effort: Effort | None = None,
     progress: Progress | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Clock = time.monotonic,
 ) -> bool:
     """Downloads a file unless it is there already, whole and as expected.
 
@@ -66,6 +66,7 @@ def fetch(
         effort: how hard to try.
         progress: told how far it is.
         sleep: waits between attempts.
+        clock: what speed is measured with.
 
     Returns:
         Whether anything was downloaded.
@@ -73,45 +74,69 @@ def fetch(
     Raises:
         DatasetMissing: the server does not have it, cannot be reached or keeps breaking off; what has arrived is kept.
         DatasetCorrupt: the file has another digest or is too large; it is removed.
-        OutputError: the target cannot be written.
+        OutputError: the target cannot be written, or another run is fetching it.
     """
-    effort = effort or Effort()
     refuse_unsafe(url)
-    part = _Part(target)
-    with _disk(target):
+    if _is_here(target, sha256):
+        return False
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    part = Part(target)
+    with part.held():
+        if _is_here(target, sha256):  # another run may have been quicker
+            return False
+        _complete(url, sha256, part, effort or Effort(), progress, sleep, clock)
+        with writing(target):
+            found = digest(part.path)
+            if found == sha256:
+                part.finish()
+                return True
+            part.discard()
+    raise DatasetCorrupt(
+        f"{shown(url)}: SHA-256 is {found}, expected {sha256}; the download was removed, try another mirror"
+    )
+
+
+def _is_here(target: Path, sha256: str) -> bool:
+    with writing(target):
         if target.is_dir():
             raise IsADirectoryError("a folder is in its place")
-        if target.is_file() and digest(target) == sha256:
-            return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        complete = part.size() > 0 and digest(part.path) == sha256
+        return target.is_file() and digest(target) == sha256
+
+
+def _complete(
+    url: str,
+    sha256: str,
+    part: Part,
+    effort: Effort,
+    progress: Progress | None,
+    sleep: Callable[[float], None],
+    clock: Clock,
+) -> None:
+    """As many requests as it takes and `effort` allows."""
+    with writing(part.target):
+        if part.size() and digest(part.path) == sha256:
+            return
+        furthest = part.size() if part.version(url) else 0
     failures = 0
-    while not complete:
-        before = part.size()
+    while True:
         try:
-            _attempt(url, part, effort, progress)
-            complete = True
+            _attempt(url, part, effort, progress, clock)
+            return
         except NotGiven as refusal:
             raise DatasetMissing(
                 f"{shown(url)}: HTTP status {refusal.status}; give another address of it, "
-                f"or save it with a browser as {shown(target)} and run again"
+                f"or save it with a browser as {shown(part.target)} and run again"
             ) from refusal
         except Broken as trouble:
-            failures = 1 if part.size() - before >= HEADWAY else failures + 1
+            failures += 1
+            if part.size() - furthest >= HEADWAY:  # a server that keeps changing the file brings it nowhere
+                failures, furthest = 1, part.size()
             if failures >= effort.attempts:
                 raise DatasetMissing(
                     f"{shown(url)}: {trouble}, {failures} times in a row; run it again later, what has arrived is kept"
                 ) from trouble
             sleep(effort.pause * 2 ** (failures - 1))
-    with _disk(target):
-        found = digest(part.path)
-        if found == sha256:
-            part.finish()
-            return True
-        part.discard()
-    raise DatasetCorrupt(
-        f"{shown(url)}: SHA-256 is {found}, expected {sha256}; the download was removed, try another mirror"
-    )
 
 
 def digest(path: Path) -> str:
@@ -124,53 +149,19 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class _Part:
-    """What has arrived of a file, and the version of the file it is a part of."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.path = target.with_name(target.name + ".part")
-        self._version = target.with_name(target.name + ".part.json")
-
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.is_file() else 0
-
-    def version(self, url: str) -> str | None:
-        """The validator to resume with; None where there is nothing to resume."""
-        try:
-            noted = json.loads(self._version.read_bytes())
-            validator = noted["validator"] if noted["url"] == url and self.size() else None
-        except (OSError, ValueError, LookupError, TypeError):
-            return None
-        return validator if isinstance(validator, str) else None
-
-    def begin(self, url: str, validator: str | None) -> None:
-        self.discard()
-        note = json.dumps({"url": url, "validator": validator}).encode()
-        write_atomically(self._version, lambda file: file.write(note))
-
-    def discard(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._version.unlink(missing_ok=True)
-
-    def finish(self) -> None:
-        self.path.replace(self.target)
-        self._version.unlink(missing_ok=True)
-
-
-def _attempt(url: str, part: _Part, effort: Effort, progress: Progress | None) -> None:
+def _attempt(url: str, part: Part, effort: Effort, progress: Progress | None, clock: Clock) -> None:
     """One request; returns when the file is complete."""
     validator = part.version(url)
     held = part.size() if validator else 0
     asked = {"Range": f"bytes={held}-", "If-Range": validator} if validator else {}
     try:
-        with opened(url, asked, effort.timeout) as response:
+        with opened(url, asked, effort.timeout, clock) as response:
             start, total = _placed(response)
             version = _validator(response.headers)
             if start != 0 and (start != held or version not in (None, validator)):
                 part.discard()
                 raise Broken("the server continued another version of the file")
-            with _disk(part.target):
+            with writing(part.target):
                 if start == 0:
                     part.begin(url, version)
                 with part.path.open("ab") as file:
@@ -200,8 +191,8 @@ def _copy(
         if progress is not None:
             progress(here, total)
         try:
-            portion = response.read(PORTION)
-        except (OSError, http.client.HTTPException) as error:
+            portion = response.read1(PORTION)  # what there is: `read` loses it when the connection breaks
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise Broken(f"the connection broke ({reason(error)})") from error
         if not portion:
             break
@@ -210,26 +201,23 @@ def _copy(
     return here
 
 
+_SIZE = "[0-9]{1,15}"
+"""A number of bytes; longer ones Python may refuse to convert."""
+
+
 def _placed(response: http.client.HTTPResponse) -> tuple[int, int | None]:
     """Where the body begins in the file, and the file's size; None where the server does not say."""
     if response.status == 206:
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        said = response.headers.get("Content-Range", "").strip()
+        match = re.fullmatch(rf"bytes ({_SIZE})-{_SIZE}/({_SIZE}|\*)", said)
         if match is None:
             return -1, None
         return int(match[1]), None if match[2] == "*" else int(match[2])
     length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdecimal() else None
+    return 0, int(length) if re.fullmatch(_SIZE, length) else None
 
 
 def _validator(headers: Message) -> str | None:
     """What tells one version of the file from another; a weak ETag does not (RFC 9110, section 13.1.5)."""
     tag = headers.get("ETag", "")
     return tag if tag.startswith('"') else headers.get("Last-Modified")
-
-
-@contextmanager
-def _disk(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{shown(target)}: cannot be written ({reason(error)}); choose another place") from error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import time
 import unicodedata
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from twinface.core.files import reason, shown
@@ -22,11 +24,15 @@ class Limits:
 
     Attributes:
         size: bytes of all files together.
-        members: files and folders.
+        members: files and folders, also those that only a name within them makes.
     """
 
     size: int = 4 * 2**30
     members: int = 200_000
+
+
+DAY = 24 * 60 * 60.0
+"""Seconds after which a folder that an extraction builds in was left behind; none takes so long."""
 
 
 def extract(
@@ -35,7 +41,7 @@ def extract(
     """Unpacks an archive: `folder` appears whole or not at all.
 
     Only files and folders are made, with the rights the user's new files have. The one folder in which most archives
-    wrap their content becomes `folder` itself.
+    wrap their content becomes `folder` itself. What extractions that were killed left beside it is removed after a day.
 
     Args:
         archive: .tar, .tgz or .tar.gz.
@@ -46,11 +52,12 @@ def extract(
     Raises:
         DatasetMissing: the archive cannot be opened.
         DatasetCorrupt: the archive is damaged, holds nothing, too much, a link, a device, a name that leads out of the
-            folder, or two names that are one on some disks. Nothing is left behind.
+            folder, too long or too deep a one, or two names that are one on some disks. Nothing is left behind.
         OutputError: the folder exists or cannot be written. Nothing is left behind.
     """
     if os.path.lexists(folder):
         raise OutputError(f"{shown(folder)}: is there already; remove it first or choose another place")
+    _clear_leftovers(folder.parent)
     building = folder.parent / f".twinface-{uuid.uuid4().hex}.part"
     try:
         with _writing(folder):
@@ -63,19 +70,30 @@ def extract(
         shutil.rmtree(building, ignore_errors=True)
 
 
+def _clear_leftovers(home: Path) -> None:
+    """Removes folders of extractions that had no time to; what cannot be removed stays, links are not followed."""
+    with suppress(OSError), os.scandir(home) as entries:
+        for entry in entries:
+            if re.fullmatch(r"\.twinface-[0-9a-f]{32}\.part", entry.name) and entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):  # another extraction may have been quicker
+                    if entry.stat(follow_symlinks=False).st_mtime < time.time() - DAY:
+                        shutil.rmtree(entry.path, ignore_errors=True)
+
+
 def _unpack(archive: Path, building: Path, limits: Limits, progress: Callable[[int], None] | None) -> None:
-    claimed: dict[str, tuple[str, bool]] = {}
+    claimed = _Claimed()
     written = members = files = 0
     for member, content in walk(archive):
         members, written = members + 1, written + (member.size if member.kind == "file" else 0)
-        if members > limits.members or written > limits.size:
+        name = _harmless(archive, member)
+        if name is not None:
+            claimed.claim(archive, name, is_file=member.kind == "file")
+        if max(members, claimed.count) > limits.members or written > limits.size:
             raise DatasetCorrupt(
                 f"{shown(archive)}: holds more than {limits.members:,} members or {limits.size:,} bytes; not unpacked"
             )
-        name = _harmless(archive, member)
         if name is None:
             continue
-        _claim(archive, claimed, name, is_file=member.kind == "file")
         target = building / name
         if member.kind == "folder":
             with _writing(target):
@@ -102,22 +120,44 @@ def _harmless(archive: Path, member: Member) -> str | None:
         return None
     name = plain(member.name)
     if member.kind == "other" or name is None or "\\" in name or ":" in name:
-        what = "a link or a device" if member.kind == "other" else "a name that leads out of the folder"
+        what = "a name that leads out of the folder, or is too long or too deep"
+        if member.kind == "other":
+            what = "a link or a device"
         raise DatasetCorrupt(f"{shown(archive)}: {shown(member.name)} is {what}; not unpacked, fetch it elsewhere")
     return name
 
 
-def _claim(archive: Path, claimed: dict[str, tuple[str, bool]], name: str, *, is_file: bool) -> None:
-    """Notes a name and its folders; refuses one that is there already, also as disks see it that ignore case."""
-    parts = name.split("/")
-    for depth in range(1, len(parts) + 1):
-        entry = ("/".join(parts[:depth]), is_file and depth == len(parts))
-        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", entry[0]).casefold())
-        if folded in claimed and (entry[1] or claimed[folded] != entry):
-            raise DatasetCorrupt(
-                f"{shown(archive)}: {shown(entry[0])} and {shown(claimed[folded][0])} share one name; not unpacked"
-            )
-        claimed[folded] = entry
+@dataclass(slots=True)
+class _Claimed:
+    """A folder of the names taken so far, each by what disks that ignore case and ways of writing accents see.
+
+    Attributes:
+        name: as the archive has it.
+        inside: what lies in it; None for a file.
+        count: files and folders below, kept at the root.
+    """
+
+    name: str = ""
+    inside: dict[str, _Claimed] | None = field(default_factory=dict)
+    count: int = 0
+
+    def claim(self, archive: Path, name: str, *, is_file: bool) -> None:
+        """Notes a name and its folders; refuses one that is there already."""
+        parts = name.split("/")
+        here = self
+        for depth, part in enumerate(parts, 1):
+            assert here.inside is not None  # a file that is a folder too was refused
+            as_file = is_file and depth == len(parts)
+            folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", part).casefold())
+            known = here.inside.get(folded)
+            if known is None:
+                known = here.inside[folded] = _Claimed(part, None if as_file else {})
+                self.count += 1
+            elif as_file or known.inside is None or known.name != part:
+                above = "/".join(parts[: depth - 1])
+                one, other = "/".join(parts[:depth]), f"{above}/{known.name}" if above else known.name
+                raise DatasetCorrupt(f"{shown(archive)}: {shown(one)} and {shown(other)} share one name; not unpacked")
+            here = known
 
 
 @contextmanager

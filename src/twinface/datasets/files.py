@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from twinface.core.files import reason, shown
-from twinface.datasets.archives import ENDINGS, LARGEST, is_archive, plain, walk
+from twinface.datasets.archives import DEEPEST, ENDINGS, LARGEST, LONGEST, is_archive, plain, walk
 from twinface.errors import DatasetCorrupt, DatasetMissing
 
 
@@ -63,8 +63,8 @@ class FolderFiles:
     """Files below a folder, at any depth.
 
     What is hidden (a name that begins with a dot) is passed over. Links are followed to files within the folder; one
-    that leads out of it is refused, not passed over: data from strangers shall not bring the user's other files into
-    a report, and data of one's own shall not be left out unsaid.
+    that leads out of it, to a folder or to nothing is refused, not passed over: data from strangers shall not bring the
+    user's other files into a report, and data of one's own shall not be left out unsaid.
     """
 
     root: Path
@@ -79,7 +79,7 @@ class FolderFiles:
 
         Raises:
             DatasetMissing: a folder cannot be read.
-            DatasetCorrupt: a link leads out of the root.
+            DatasetCorrupt: a link leads out of the root, to a folder or to nothing; a name is too long or too deep.
         """
         return list(self._index)
 
@@ -96,7 +96,9 @@ class FolderFiles:
                             continue
                         if entry.is_symlink():
                             self._stay_inside(above + entry.name)
+                            self._leads_to_file(entry)
                         if entry.is_file():
+                            self._not_too_deep(above + entry.name)
                             found.append(above + entry.name)
                         elif entry.is_dir(follow_symlinks=False):
                             waiting.append(above + entry.name + "/")
@@ -114,6 +116,17 @@ class FolderFiles:
         path = self.root / name
         if not Path(os.path.realpath(path)).is_relative_to(self._real_root):
             raise DatasetCorrupt(f"{shown(path)}: is a link that leads out of the folder; put a copy in its place")
+
+    def _not_too_deep(self, name: str) -> None:
+        if plain(name) is None:
+            raise DatasetCorrupt(
+                f"{shown(self.root / name)}: lies more than {DEEPEST} steps deep or its name has more than {LONGEST:,} "
+                "characters; put it higher"
+            )
+
+    def _leads_to_file(self, link: os.DirEntry[str]) -> None:
+        if not Path(link.path).is_file():  # which, other than that of a DirEntry, knows links in circles
+            raise DatasetCorrupt(f"{shown(link.path)}: is a link to a folder, or to nothing; put a copy in its place")
 
     def read(self, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """The wanted files in order of name; that all are there is seen before the first is read.
@@ -150,8 +163,8 @@ class FolderFiles:
 class TarFiles:
     """Files in a tar archive, compressed with gzip or not.
 
-    Only regular files count: links, devices and names that are absolute or climb with ".." are as good as absent. Of
-    several members with one name the first counts.
+    Only regular files count: links, devices and names that are absolute, climb with ".." or are beyond
+    `archives.LONGEST` and `archives.DEEPEST` are as good as absent. Of several members with one name the first counts.
     """
 
     path: Path
@@ -214,4 +227,5 @@ def refuse_missing(where: str, missing: Sequence[str], promised_by: str = "") ->
         first = ", ".join(shown(name) for name in missing[:3])
         more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
         named = f" that {promised_by} names" if promised_by else ""
-        raise DatasetMissing(f"{shown(where)}: lacks {len(missing):,} files{named}: {first}{more}; fetch it again")
+        files = "a file" if len(missing) == 1 else f"{len(missing):,} files"
+        raise DatasetMissing(f"{shown(where)}: lacks {files}{named}: {first}{more}; put them there")

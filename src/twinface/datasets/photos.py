@@ -14,7 +14,7 @@ from twinface.datasets.files import Files, FolderFiles, TarFiles, open_files
 from twinface.errors import DatasetCorrupt, DatasetMissing
 
 PICTURES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif"}
+    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif"}
 )
 """Endings by which pictures are known among other files."""
 
@@ -94,8 +94,14 @@ def open_folder(root: Path) -> PhotoSet:
         raise DatasetMissing(f"{shown(root)}: holds no person; make a folder for each, with the pictures in it")
     photos = tuple(Photo(path, path.split("/")[depth]) for path in inside)
     astray = sorted(set(paths).difference(inside))
+    others = [name for name in files.names() if not is_picture(name)]
     notes = [
-        f"{len(astray):,} pictures in no person's folder were left out, such as {shown(one)}" for one in astray[:1]
+        f"{len(some):,} {words}, such as {shown(some[0])}"
+        for some, words in (
+            (astray, "pictures in no person's folder were left out"),
+            (others, "files are no pictures by their names and were left out"),
+        )
+        if some
     ]
     return PhotoSet(root.resolve().name, files, photos, tuple(notes))
 

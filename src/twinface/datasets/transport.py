@@ -1,16 +1,19 @@
-"""One HTTP request that is safe to make: https with verified certificates, and never led elsewhere."""
+"""One HTTP request that is safe to make: https with verified certificates, never led elsewhere, never without end."""
 
 from __future__ import annotations
 
 import http.client
+import io
 import ssl
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from email.message import Message
+from functools import partial
 from ipaddress import ip_address
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from twinface.core.files import reason, shown
@@ -18,6 +21,15 @@ from twinface.errors import DatasetMissing
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses that a later attempt may mend."""
+
+BESIDE = 2**18
+"""Bytes that an answer may have beside its content: its head, and the frame of every portion read."""
+
+SPAN, SLOWEST = 60.0, 1_000
+"""Seconds over which speed is measured, and bytes a second below which a connection counts as broken."""
+
+Clock = Callable[[], float]
+"""Seconds since some moment."""
 
 
 class Broken(Exception):
@@ -37,8 +49,19 @@ class NotGiven(Exception):
 
 
 @contextmanager
-def opened(url: str, headers: Mapping[str, str], timeout: float) -> Iterator[http.client.HTTPResponse]:
-    """The answer to a GET, with status 200 or 206.
+def opened(
+    url: str, headers: Mapping[str, str], timeout: float, clock: Clock = time.monotonic
+) -> Iterator[http.client.HTTPResponse]:
+    """The answer to a GET, with status 200 or 206, to be read with `read1`.
+
+    Reading raises OSError or http.client.HTTPException where the connection breaks, is slower than `SLOWEST` or brings
+    nonsense.
+
+    Args:
+        url: where to ask.
+        headers: what to send beside the usual.
+        timeout: seconds without a byte before the connection counts as broken.
+        clock: what speed is measured with.
 
     Raises:
         DatasetMissing: the address, or one it leads to, is not safe; or the certificate is not to be trusted.
@@ -48,7 +71,7 @@ def opened(url: str, headers: Mapping[str, str], timeout: float) -> Iterator[htt
     refuse_unsafe(url)
     handlers: list[urllib.request.BaseHandler] = [
         _Careful(),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
+        _Measuring(clock),
     ]
     if _is_loopback(url):
         handlers.append(urllib.request.ProxyHandler({}))  # a proxy would look at its own machine
@@ -57,7 +80,7 @@ def opened(url: str, headers: Mapping[str, str], timeout: float) -> Iterator[htt
     try:
         response = urllib.request.build_opener(*handlers).open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
-        with error:
+        with closing(error):
             raise Broken(str(NotGiven(error.code))) if error.code in PASSING else NotGiven(error.code) from error
     except (OSError, http.client.HTTPException) as error:
         raise _unreachable(url, error) from error
@@ -83,6 +106,7 @@ class _Careful(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> urllib.request.Request | None:
+        fp.close()  # its content, which may have no end, is not wanted
         refuse_unsafe(newurl, loopback=_is_loopback(req.full_url))
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
@@ -96,6 +120,81 @@ class _Careful(urllib.request.HTTPRedirectHandler):
             raise
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+class _Measuring(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Makes connections whose answers are `_Answer`s."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._answering(http.client.HTTPConnection), req)
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._answering(http.client.HTTPSConnection), req, context=ssl.create_default_context())
+
+    def _answering(self, kind: type[http.client.HTTPConnection]) -> Any:
+        def connection(*words: Any, **options: Any) -> http.client.HTTPConnection:
+            made = kind(*words, **options)
+            made.response_class = partial(_Answer, clock=self._clock)  # type: ignore[assignment]
+            return made
+
+        return connection
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that neither its head nor its chunks can make endless, and that is not waited for when it drips."""
+
+    def __init__(self, *words: Any, clock: Clock, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self._source = _Source(self.fp.detach(), clock)
+        self.fp = io.BufferedReader(self._source)
+
+    def begin(self) -> None:
+        self._source.allow(BESIDE)
+        super().begin()
+
+    def read1(self, n: int = -1) -> bytes:
+        self._source.allow(max(n, 0) + BESIDE)
+        portion = super().read1(n)
+        if self.chunked and (self.chunk_left or 0) < 0:
+            raise http.client.HTTPException("a chunk of negative size")
+        return portion
+
+
+class _Source(io.RawIOBase):
+    """The bytes of a connection, as many as are allowed and no slower than `SLOWEST`."""
+
+    def __init__(self, raw: io.RawIOBase, clock: Clock) -> None:
+        self._raw, self._clock = raw, clock
+        self._since, self._arrived = clock(), 0
+        self.allow(BESIDE)
+
+    def allow(self, size: int) -> None:
+        """Lets so many bytes arrive from here on."""
+        self._allowed = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._allowed <= 0:
+            raise http.client.HTTPException("the server sends too much beside the file")
+        count = self._raw.readinto(buffer) or 0
+        self._allowed -= count
+        self._arrived += count
+        now = self._clock()
+        if now - self._since >= SPAN:
+            if count and self._arrived < SLOWEST * (now - self._since):
+                raise TimeoutError(f"slower than {SLOWEST:,} bytes a second")
+            self._since, self._arrived = now, 0
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 def refuse_unsafe(url: str, *, loopback: bool = True) -> None:

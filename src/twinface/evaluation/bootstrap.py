@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from twinface.evaluation.curves import ErrorCurve, curve_of_steps, error_curve
-from twinface.evaluation.intervals import Interval
+from twinface.evaluation.intervals import Interval, rate
 from twinface.evaluation.scores import Scores
 
 Floats = NDArray[np.float64]
@@ -65,6 +65,35 @@ def subject_bootstrap(
         if not np.isfinite([points[name], *values]).all():
             raise ValueError(f"bootstrap: the measure {name!r} is not finite for every curve")
     return {name: percentiles(points[name], values) for name, values in found.items()}
+
+
+def share_by_person(errors: ArrayLike, persons: ArrayLike, *, rounds: int = 1000, seed: int = 0) -> Interval:
+    """Share of errors among trials of single persons, as mated pairs are; persons are resampled.
+
+    Args:
+        errors: which trials were errors, N booleans.
+        persons: whose each trial is, integers from 0, shape (N,).
+        rounds: how often persons are drawn.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: no trials, or lengths that differ.
+    """
+    wrong, people = np.asarray(errors, np.bool_), np.asarray(persons, np.int64)
+    if wrong.ndim != 1 or not wrong.size or wrong.shape != people.shape:
+        raise ValueError(f"share: expected two lengths, equal and not zero, got {wrong.shape} and {people.shape}")
+    numbered, count = number(people)
+    known = rate(int(wrong.sum()), wrong.size, count)
+    if known.value in (0, 1):
+        return known
+    failed, trials = np.bincount(numbered, wrong, count), np.bincount(numbered, minlength=count)
+    random = np.random.default_rng(seed)
+    shares = []
+    for _ in range(rounds):
+        drawn = draw_people(count, random)
+        shares.append(float(drawn @ failed) / float(drawn @ trials))
+    found = percentiles(known.value, shares)
+    return Interval(known.value, found.low or known.low, found.high if found.high < 1 else known.high)
 
 
 def percentiles(value: float, rounds: ArrayLike) -> Interval:

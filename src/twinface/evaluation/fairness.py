@@ -85,7 +85,7 @@ def false_match_differential(
 
     A picture without a template never matches and counts in the denominator: the system refuses such a pair.
     Intervals come from resampling the group's persons and are never narrower than for independent pairs; without any
-    error the upper end is 3 / pairs.
+    error the upper end is 3 / couples of persons.
 
     `p` answers one question: would groups with one and the same FMR within each differ so far by chance, with other
     persons of the same kind? It is not a permutation test. Shuffling labels over persons asks whether labels have
@@ -176,7 +176,7 @@ def _group_rate(group: str, tally: Tally) -> GroupRate:
     small = tally.subjects < LEAST_SUBJECTS
     if not tally.pairs:
         return GroupRate(group, tally.subjects, 0, 0, None, None, None, small)
-    known = rate(tally.errors, tally.pairs)
+    known = rate(tally.errors, tally.pairs, tally.independent)
     low, high = known.low, known.high
     if 0 < tally.errors < tally.pairs:
         ends = np.quantile(tally.resampled, [0.025, 0.975])

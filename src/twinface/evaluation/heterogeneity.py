@@ -12,8 +12,8 @@ from twinface.evaluation.subject_pairs import Tally
 ENOUGH_ERRORS = 10
 """A group with fewer errors does not tell how they cluster; what the other groups tell is used."""
 
-LEAST_P = 1e-300
-"""What is reported where the probability is too small for a number: never zero."""
+LEAST_P = 1e-3
+"""Smaller probabilities are not told: how far the approximation holds beyond them nobody has tried."""
 
 STEPS = 5
 """Times the common rate and its weights are brought into agreement; two are enough as a rule."""
@@ -30,7 +30,7 @@ def equal_rates(tallies: Sequence[Tally]) -> float:
     from pairs that share a person and grows with the rate squared. For both the group's own estimate counts or that of
     all groups together, whichever is larger, and the latter alone where errors are few. In simulations of 3 to 300
     errors a group, some with a few persons who look like many, 2.5% to 5.5% of groups alike came out below 0.05, and
-    up to 3% below 0.01: take single digits of small p values lightly. Far out in the tail the answer may be 0.0.
+    up to 3% below 0.01: take single digits of small p values lightly. Nothing below 0.001 is told.
 
     Args:
         tallies: of at least two groups; groups without pairs are not allowed. Groups should not share persons.

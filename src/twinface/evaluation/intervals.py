@@ -29,18 +29,35 @@ class Interval:
             raise ValueError(f"interval: the value must lie in it, got {self.low} <= {self.value} <= {self.high}")
 
 
-def rate(errors: int, trials: int) -> Interval:
-    """Share of errors with Wilson's interval; no error in N trials bounds the rate at 3 / N.
+def no_surer_than(found: Interval, independent: int) -> Interval:
+    """An interval widened to what so many independent trials with the same share of errors would tell (Wilson).
+
+    Resampling a handful of persons draws the same ones again and again and knows of no others.
+    """
+    low, high = wilson(found.value * independent, independent)  # no whole number, or one error could round to none
+    return Interval(found.value, min(found.low, low), max(found.high, high))
+
+
+def rate(errors: int, trials: int, independent: int | None = None) -> Interval:
+    """Share of errors with Wilson's interval; no error in N independent trials bounds the rate at 3 / N.
 
     The bound is the "rule of three" (ISO/IEC 19795-1, on sample sizes; J. Hanley, A. Lippman-Hand, JAMA 249, 1983);
-    when all trials are errors it is mirrored. Trials count as independent: where they share persons, the truth is
-    less sure than this, see `bootstrap.subject_bootstrap`.
+    when all trials are errors it is mirrored. Wilson's interval takes all trials for independent: where they share
+    persons, the truth is less sure than this, see `bootstrap.subject_bootstrap`.
+
+    Args:
+        errors: how many trials were errors.
+        trials: how many there were.
+        independent: how many of them can be called independent, for the bounds: couples of persons, not pairs of their
+            pictures. All when left out.
 
     Raises:
-        ValueError: no trials, or more errors than trials.
+        ValueError: no trials, or more errors or independent ones than trials.
     """
     low, high = wilson(errors, trials)
-    value, three = errors / trials, min(1.0, 3 / trials)
+    if independent is not None and not 0 < independent <= trials:
+        raise ValueError(f"rate: {independent} of {trials} trials cannot be the independent ones")
+    value, three = errors / trials, min(1.0, 3 / (independent or trials))
     if errors == 0:
         return Interval(value, 0.0, three)
     if errors == trials:

@@ -26,6 +26,7 @@ from twinface.evaluation.style import (
     counted,
     curve_name,
     dress,
+    figure_of,
     label,
     legend,
     line_of_threshold,
@@ -47,6 +48,7 @@ __all__ = [
 PROBIT_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 
 
+@figure_of
 def roc(curves: Mapping[str, ErrorCurve], *, pairs: tuple[int, int] | None = None) -> Figure:
     """TAR over FMR, the FMR on a log axis down to one false match among the pairs, at most to 1e-6.
 
@@ -81,6 +83,7 @@ def roc(curves: Mapping[str, ErrorCurve], *, pairs: tuple[int, int] | None = Non
     return figure
 
 
+@figure_of
 def det(curves: Mapping[str, ErrorCurve], *, pairs: tuple[int, int] | None = None) -> Figure:
     """FNMR over FMR, both on normal-deviate axes: the lower left the better; dots where both are equal."""
     figure = begin("DET: false non-matches against false matches", counted(pairs), 5.4)
@@ -117,6 +120,7 @@ def det(curves: Mapping[str, ErrorCurve], *, pairs: tuple[int, int] | None = Non
     return figure
 
 
+@figure_of
 def distance_histogram(scores: Scores, threshold: float | None = None) -> Figure:
     """How distances of mated and of non-mated pairs are spread, each kind with area one.
 
@@ -152,6 +156,7 @@ def distance_histogram(scores: Scores, threshold: float | None = None) -> Figure
     return figure
 
 
+@figure_of
 def threshold_sweep(
     curve: ErrorCurve, threshold: float | None = None, *, pairs: tuple[int, int] | None = None
 ) -> Figure:

@@ -17,6 +17,7 @@ from twinface.evaluation.style import (
     begin,
     curve_name,
     dress,
+    figure_of,
     label,
     legend,
     percent,
@@ -33,6 +34,7 @@ Row = tuple[str, float, float, float]
 """A name, a rate and the ends of its 95% interval."""
 
 
+@figure_of
 def cmc(curves: Mapping[str, Sequence[float]], *, probes: int | None = None) -> Figure:
     """Identification rate over rank: how often the right person is among the nearest so many.
 
@@ -65,6 +67,7 @@ def cmc(curves: Mapping[str, Sequence[float]], *, probes: int | None = None) -> 
     return figure
 
 
+@figure_of
 def fnir(title: str, rows: Sequence[tuple[int, float, float, float]]) -> Figure:
     """FNIR over the size of the gallery, with 95% intervals.
 
@@ -92,6 +95,7 @@ def fnir(title: str, rows: Sequence[tuple[int, float, float, float]]) -> Figure:
     return figure
 
 
+@figure_of
 def group_rates(title: str, rows: Sequence[Row], *, target: float | None = None, rate: str = "FMR") -> Figure:
     """Rates by group with their 95% intervals on a log axis; a rate of zero is an arrow down from its upper bound.
 
@@ -140,6 +144,7 @@ def group_rates(title: str, rows: Sequence[Row], *, target: float | None = None,
     return figure
 
 
+@figure_of
 def reliability(bins: Sequence[ReliabilityBin]) -> Figure:
     """Observed share of mated pairs over the predicted probability, above how many pairs each bin holds."""
     total = sum(one.pairs for one in bins)

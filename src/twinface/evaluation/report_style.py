@@ -27,13 +27,13 @@ dl div + div { border-top: 1px solid var(--line); }
 dt { flex: 0 0 9rem; color: var(--soft); }
 dd { margin: 0; min-width: 0; overflow-wrap: anywhere; }
 nav { margin: 1.5rem 0 0; font-size: .9rem; }
-nav ol { margin: 0; padding-left: 1.4rem; columns: 2 18rem; }
+nav ol { margin: 0; padding-left: 1.4rem; columns: 2 18rem; column-gap: 3rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .75rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { padding-left: 0; }
 thead th { color: var(--soft); font-weight: 600; border-bottom: 2px solid var(--line); white-space: nowrap; }
-tbody th { font-weight: 500; overflow-wrap: anywhere; }
+tbody th { font-weight: 500; min-width: 7rem; overflow-wrap: break-word; }
 figure { margin: 0; }
 .plot img { display: block; width: 100%; height: auto; background: var(--card); border-radius: .5rem; }
 .gallery ol {

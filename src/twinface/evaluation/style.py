@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twinface.core.files import write_atomically
+from twinface.core.files import reason, write_atomically
 from twinface.core.wording import shorten
 from twinface.errors import TwinFaceError
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 BLUE, VERMILION, GREEN, PURPLE, OCHRE = "#0072B2", "#D55E00", "#009E73", "#A8518A", "#C98A00"
 """After M. Okabe, K. Ito, "Color universal design" (2008), the lighter ones darkened for thin lines on white."""
+
+Words = ParamSpec("Words")
 
 LINES: Sequence[tuple[str, Any]] = (
     (BLUE, "-"),
@@ -50,21 +54,48 @@ LONGEST_NAME = 30
 """Characters of a curve's or group's name; longer ones are shortened in their middle."""
 
 
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Matplotlib as its makers set it, whatever the reader's files, folder or program say; all is put back after.
+
+    Raises:
+        TwinFaceError: matplotlib is not installed, or a settings file keeps it from loading.
+    """
+    try:
+        import matplotlib.figure
+    except ImportError as error:
+        raise TwinFaceError('figures need matplotlib; install it with: pip install "twinface[evaluate]"') from error
+    except (OSError, ValueError) as error:
+        raise TwinFaceError(
+            f"matplotlib cannot be loaded ({reason(error)}); move a broken matplotlibrc out of its way"
+        ) from error
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({"svg.hashsalt": "twinface", "svg.fonttype": "path"})
+        yield
+
+
+def figure_of(draw: Callable[Words, Figure]) -> Callable[Words, Figure]:
+    """Makes a function that draws do so in `own_style`: texts take their looks when they are made."""
+
+    @functools.wraps(draw)
+    def drawn(*words: Words.args, **named: Words.kwargs) -> Figure:
+        with own_style():
+            return draw(*words, **named)
+
+    return drawn
+
+
 def begin(title: str, subtitle: str, height: float = 4.4) -> Figure:
-    """An empty figure under a headline.
+    """An empty figure under a headline; called within `own_style`.
 
     Args:
         title: what it shows.
         subtitle: of how much.
         height: of the whole figure, in inches.
-
-    Raises:
-        TwinFaceError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise TwinFaceError('figures need matplotlib; install it with: pip install "twinface[evaluate]"') from error
+    from matplotlib.figure import Figure
+
     head = 0.56 / height
     figure = Figure(figsize=(WIDTH, height), dpi=RESOLUTION, facecolor="white", layout="constrained")
     engine = figure.get_layout_engine()
@@ -189,11 +220,7 @@ def thinned(x: NDArray[np.float64], y: NDArray[np.float64], most: int = MOST_POI
 
 def svg(figure: Figure) -> bytes:
     """The figure as SVG, the same bytes for the same figure."""
-    import matplotlib
-
-    # the salt of its identifiers can be set in no other way; it is put back at once
-    with matplotlib.rc_context({"svg.hashsalt": "twinface", "svg.fonttype": "path"}):
-        return _rendered(figure, "svg", {"Date": None, "Creator": "TwinFace"})
+    return _rendered(figure, "svg", {"Date": None, "Creator": "TwinFace"})
 
 
 def save_figure(figure: Figure, folder: Path, stem: str) -> tuple[Path, Path]:
@@ -213,7 +240,7 @@ def save_figure(figure: Figure, folder: Path, stem: str) -> tuple[Path, Path]:
 
 def _rendered(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with own_style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a name in a script the font lacks
         figure.savefig(buffer, format=kind, metadata=metadata)
     return buffer.getvalue()

@@ -30,6 +30,7 @@ class Tally:
         subjects: persons with at least one picture.
         pairs: pairs of pictures that were judged.
         errors: how many of them were judged wrongly.
+        independent: couples of persons that the pairs are of, or persons for mated pairs.
         own: variance of `errors` from the pairs themselves (of pictures of the same two persons).
         shared: what pairs of pictures that share a person add to it; may come out below zero.
         resampled: error rates of bootstrap rounds, float64, shape (R,) at most.
@@ -38,6 +39,7 @@ class Tally:
     subjects: int
     pairs: int
     errors: int
+    independent: int
     own: float
     shared: float
     resampled: Floats
@@ -77,7 +79,8 @@ def false_matches(
     together = float(np.square(degree - rate * mass * (mass.sum() - mass)).sum()) - own
     shared = together * count / max(1, count - 4) - own  # the rate's own error takes 4 / count of the sum away
     trials = (np.square(drawn @ mass) - np.square(drawn) @ np.square(mass)) / 2
-    return Tally(count, round(pairs), round(errors), own, shared, resampled[trials > 0] / trials[trials > 0])
+    couples = count * (count - 1) // 2
+    return Tally(count, round(pairs), round(errors), couples, own, shared, resampled[trials > 0] / trials[trials > 0])
 
 
 def false_non_matches(
@@ -98,7 +101,7 @@ def false_non_matches(
     drawn = _drawn(count, rounds, seed)
     judged = drawn @ trials
     resampled = (drawn @ failed)[judged > 0] / judged[judged > 0]
-    return Tally(count, round(pairs), round(errors), own, 0.0, resampled)
+    return Tally(count, round(pairs), round(errors), count, own, 0.0, resampled)
 
 
 def _matches(
@@ -125,6 +128,26 @@ def _matches(
             alike[top - start : rows.stop - start] = np.add.reduceat(near, columns, axis=1, dtype=np.float32)
         yield first, np.triu(np.add.reduceat(alike, begins[first:last] - start, axis=0), 1)
         first = last
+
+
+def nearer_than(
+    templates: NDArray[np.float32], subjects: NDArray[np.integer], gap: float
+) -> list[tuple[int, int, float]]:
+    """Pairs of pictures of different persons nearer than a distance, the nearest first: places and distance.
+
+    Args:
+        templates: unit length, shape (N, D); a row that is not finite has no pairs.
+        subjects: integers, shape (N,).
+        gap: small, or there are very many.
+    """
+    found = []
+    templates = np.where(np.isfinite(templates).all(axis=1, keepdims=True), templates, np.nan)
+    for top in range(0, len(templates), ROWS):
+        rows = distances(templates[top : top + ROWS], templates[top:])
+        for one, other in np.argwhere(np.triu(rows < gap, 1)):  # false for NaN
+            if subjects[top + one] != subjects[top + other]:
+                found.append((int(top + one), int(top + other), float(rows[one, other])))
+    return sorted(found, key=lambda pair: pair[2])
 
 
 def _matching(templates: NDArray[np.float32], threshold: float) -> int:

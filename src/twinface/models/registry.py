@@ -65,7 +65,7 @@ class ModelEntry:
         """
         path = self.folder / f"{self.name}{TRAINING_SUFFIX}"
         try:
-            return parse_training(read_regular(path).decode("utf-8"), str(path))
+            return parse_training(read_regular(path).decode("utf-8-sig"), str(path))
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
@@ -154,7 +154,7 @@ def read_rules(path: Path) -> tuple[DecisionRule, ...]:
         ContractMismatch: it holds something else.
     """
     try:
-        text = read_regular(path).decode("utf-8")
+        text = read_regular(path).decode("utf-8-sig")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path, or no UTF-8
         raise ModelNotFound(f"{shown(path)}: cannot read the decision rules ({reason(error)})") from error
     return parse_rules(text, shown(path))
@@ -211,7 +211,7 @@ def find_detector(name: str) -> tuple[ModelEntry, DetectorContract]:
 
 def _read(path: Path) -> ModelEntry:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelNotFound(f"{path}: cannot read the contract ({reason(error)})") from error
     return ModelEntry(parse_contract(text, str(path)), path.parent)

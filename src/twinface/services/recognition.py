@@ -44,6 +44,12 @@ class Recognizer:
         self.encoder_name, self.detector_name = models
 
     @property
+    def caution(self) -> str:
+        """What to say beside every answer, as that the rule was measured with another detector; mostly nothing."""
+        finder = self._analyzer.detector
+        return self._rule.caution(finder.name, finder.identity)
+
+    @property
     def analyzer(self) -> Analyzer:
         """What turns pictures into templates."""
         return self._analyzer

@@ -28,6 +28,9 @@ DOUBTFUL = 0.8
 """Share of the picture's best score below which a detection comes after all others, whatever its size: a patch of cloth
 that the detector half takes for a face must not pass for the largest one."""
 
+SHAPING = ("contract", "geometry", "similarity", "types")
+"""Modules of the core that shape templates, as all of this room do."""
+
 
 class FaceAnalyzer:
     """Decodes, detects, aligns, judges and encodes.
@@ -58,7 +61,7 @@ class FaceAnalyzer:
 
     @property
     def identity(self) -> str:
-        """Digest of models, preprocessing, this room's code and the libraries it calls: equal ones, equal templates.
+        """Digest of models, preprocessing, code and the libraries it calls: equal ones, equal templates.
 
         Only rounding may differ, between processors and numbers of threads.
         """
@@ -109,8 +112,9 @@ def _ranked(detections: Sequence[Detection]) -> list[Detection]:
 
 @cache
 def _revision() -> str:
-    """Versions of the libraries, and a digest of this room's code: no one need remember to raise a number."""
+    """Versions of the libraries, and a digest of the code that shapes templates: no one need remember a number."""
+    room = Path(__file__).parent
     code = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in [*sorted(room.glob("*.py")), *(room.parent / "core" / f"{name}.py" for name in SHAPING)]:
         code.update(path.read_bytes())
     return f"{onnxruntime.__version__} {cv2.__version__} {PIL.__version__} {np.__version__} {code.hexdigest()}"

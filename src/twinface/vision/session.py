@@ -22,6 +22,10 @@ VENDOR_ERRORS: tuple[type[Exception], ...] = tuple(
 """Every exception class ONNX Runtime raises, whichever its version."""
 
 
+NOWHERE = "/twinface-loads-no-weights-from-a-second-file"
+"""A folder that is not there."""
+
+
 @dataclass(frozen=True)
 class SessionOptions:
     """How networks are run.
@@ -64,12 +68,18 @@ class Session:
         settings.log_severity_level = 4
         # idle threads would spin between runs and take the processors from the other network of the pipeline
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # ONNX Runtime would take weights kept in a second file from the current folder, under nobody's digest
+        settings.add_session_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)
         try:
             # without enable_fallback=0 ONNX Runtime answers a failing GPU by going on with the CPU
             self._session = onnxruntime.InferenceSession(
                 content, settings, providers=list(options.providers), enable_fallback=0
             )
         except VENDOR_ERRORS as error:
+            if NOWHERE in str(error) or "external" in str(error).lower():
+                raise ContractMismatch(
+                    f"{path}: keeps its weights in a second file, which no digest covers; save the network as one file"
+                ) from error
             raise ContractMismatch(f"{path}: not a network ONNX Runtime can run ({_first_line(error)})") from error
         except (ValueError, RuntimeError) as error:  # what starting a provider raises
             raise ProviderUnavailable(

@@ -34,6 +34,10 @@ class Numbers:
     def encoder(self) -> Numbers:
         return self
 
+    @property
+    def detector(self) -> Numbers:
+        return self
+
     def locate(self, source: object) -> Analysis:
         assert isinstance(source, bytes)
         facts = json.loads(source)

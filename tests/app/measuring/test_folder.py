@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from twinface.app.measuring.as_json import folder_json
 from twinface.app.measuring.folder import Options, evaluate_folder
 from twinface.app.measuring.rows import folder_tables
 from twinface.app.measuring.system import Part
+from twinface.core.decision import MeasuredWith
 from twinface.core.provenance import TrainingSet
 from twinface.errors import DataError, SubjectLeak
 
@@ -42,21 +44,59 @@ def test_no_error_bounds_the_rate_and_does_not_make_it_zero(make_system, make_ph
     deployed = result.figures.deployed[1]
     assert deployed.fmr is not None
     assert deployed.fmr.value == 0
-    assert deployed.fmr.high == pytest.approx(3 / result.figures.non_mated)
-    assert any("no false match in 7,020 pairs" in warning for warning in result.warnings)
-    assert any("4.27e-4 (3 / pairs)" in warning for warning in result.warnings)
+    assert result.figures.non_mated == 7_020
+    assert deployed.fmr.high == pytest.approx(3 / 780)
+    assert any("no false match between 780 couples of persons" in warning for warning in result.warnings)
+    assert any("3.85e-3 (3 / couples)" in warning for warning in result.warnings)
+    assert deployed.fnmr is not None
+    assert (deployed.fnmr.value, deployed.fnmr.high) == (0, pytest.approx(3 / 40))
 
 
-def test_too_few_pairs_give_no_threshold_but_say_what_they_could_give(make_system, make_photos):
-    result = evaluate_folder(make_system(), make_photos(8, 2), Options(fmr=1e-3))
+def test_too_few_couples_give_no_threshold_but_say_what_they_could_give(make_system, make_photos):
+    result = evaluate_folder(make_system(), make_photos(20, 2), Options(fmr=1e-3))
     assert result.suggestion is None
     said = " ".join(result.warnings)
-    assert "only 8 persons" in said
-    assert "only 8 mated pairs" in said
-    assert "it takes 10,000 non-mated pairs, here are 112" in said
+    assert "only 20 persons" in said
+    assert "only 20 mated pairs" in said
+    assert "it takes 10,000 couples of different persons" in said
+    assert "here are 190" in said
     assert "--fmr 1e-1" in said
-    offered = evaluate_folder(make_system(), make_photos(8, 2), Options(fmr=0.1))
+    offered = evaluate_folder(make_system(), make_photos(20, 2), Options(fmr=0.1))
     assert offered.suggestion is not None
+
+
+def test_very_few_couples_are_offered_no_rate_that_is_worth_nothing(make_system, make_photos):
+    result = evaluate_folder(make_system(), make_photos(8, 2), Options(fmr=1e-3))
+    (said,) = [warning for warning in result.warnings if "no threshold" in warning]
+    assert "here are 28" in said
+    assert "--fmr" not in said
+
+
+def test_many_pictures_of_few_persons_give_no_threshold_although_pairs_are_plenty(make_system, make_photos):
+    result = evaluate_folder(make_system(), make_photos(12, 15, spread=0.6), Options(fmr=1e-2))
+    assert result.figures.non_mated == 66 * 15 * 15
+    assert result.suggestion is None
+    assert any("1,000 couples of different persons" in warning for warning in result.warnings)
+
+
+def test_persons_without_a_template_are_no_couples_to_place_a_threshold_by(make_system, make_photos):
+    # given 1,035 couples, of which 132 have no template of one person
+    blind = {f"{person:04d}/{shot}.jpg": b'{"no": "no face"}' for person in range(3) for shot in range(2)}
+    result = evaluate_folder(make_system(), make_photos(46, 2, spoilt=blind), Options(fmr=1e-2))
+    assert result.suggestion is None
+    (said,) = [warning for warning in result.warnings if "no threshold" in warning]
+    assert "it takes 1,000 couples" in said
+    assert "here are 903" in said
+
+
+def test_one_picture_in_many_folders_gives_no_threshold_and_says_why(make_system, make_photos):
+    one = make_photos(1, 2).files.contents["0000/1.jpg"]
+    shared = {f"{person:04d}/1.jpg": one for person in range(20)}
+    result = evaluate_folder(make_system(), make_photos(60, 2, spoilt=shared), Options(fmr=1e-2))
+    assert result.suggestion is None
+    said = " ".join(result.warnings)
+    assert "more pairs than that are of one picture in two persons' folders" in said
+    assert "pairs more: mend it" in said
 
 
 def test_one_person_and_no_second_pictures_are_told_apart(make_system, make_photos):
@@ -112,6 +152,20 @@ def test_a_detectors_training_is_told_not_refused(make_system, make_photos):
     system = make_system(detector=Part("finder", (TrainingSet("made", frozenset({"0007"})),)))
     (note,) = evaluate_folder(system, make_photos(40, 2), Options(fmr=1e-2)).notes
     assert note == "finder was trained on 1 of the 40 persons tested (0007)"
+
+
+def test_a_detector_trained_on_unlisted_pictures_of_the_test_is_told(make_system, make_photos):
+    system = make_system(detector=Part("finder", (TrainingSet("Made", None), TrainingSet("the web", None))))
+    (note,) = evaluate_folder(system, make_photos(40, 2), Options(fmr=1e-2)).notes
+    assert note == "finder was trained on pictures of Made, which is tested here"
+
+
+def test_a_rule_of_another_detector_is_told(make_system, make_photos):
+    rule = replace(make_system().rule, detector=MeasuredWith("looker", "another identity"))
+    (note,) = evaluate_folder(make_system(rule=rule), make_photos(40, 2), Options(fmr=1e-2)).notes
+    assert note.startswith("these thresholds were measured with the detector looker")
+    own = replace(make_system().rule, detector=MeasuredWith("looker", make_system().analyzer.detector.identity))
+    assert evaluate_folder(make_system(rule=own), make_photos(40, 2), Options(fmr=1e-2)).notes == ()
 
 
 def test_unlisted_training_and_no_record_are_admitted(make_system, make_photos):

@@ -26,6 +26,16 @@ def test_people_far_apart_are_all_found(make_system, make_photos):
     assert identify_tables(result)[0].rows[0][0] == "100"
 
 
+def test_small_galleries_are_drawn_more_often(make_system, make_photos):
+    system, photos = make_system(), make_photos(250, 2, spread=0.05)
+    found = evaluate_identify(system, photos, "largest", Options(galleries=(100, 200), fpir=0.1))
+    assert [one.draws for one in found.sets] == [100, 50]
+    assert [one["draws"] for one in identify_json(found, system)["galleries"]] == [100, 50]
+    assert identify_tables(found)[0].note == "random galleries: 100 of 100, 50 of 200; one picture a person"
+    asked = evaluate_identify(system, photos, "largest", Options(galleries=(100,), fpir=0.1, draws=2))
+    assert asked.sets[0].draws == 2
+
+
 def test_failed_pictures_are_misses_not_absences(make_system, make_photos):
     blind = {f"{person:04d}/1.jpg": b'{"no": "no face"}' for person in range(100)}
     blind |= {f"{person:04d}/0.jpg": b'{"no": "no face"}' for person in range(100)}

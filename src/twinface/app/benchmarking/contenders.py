@@ -14,6 +14,7 @@ from twinface.app.benchmarking.peers import FaceRecognition
 from twinface.core.contract import EncoderContract
 from twinface.core.ports import TemplateCache
 from twinface.core.types import Acquired, Face, Image
+from twinface.errors import ImageError
 
 
 class Contender(Protocol):
@@ -35,7 +36,11 @@ class Contender(Protocol):
         ...
 
     def read(self, content: bytes) -> Image:
-        """Decodes a picture its own way: RGB uint8 (H, W, 3)."""
+        """Decodes a picture its own way: RGB uint8 (H, W, 3).
+
+        Raises:
+            ImageError: it cannot.
+        """
         ...
 
     def detect(self, image: Image) -> Any | None:
@@ -167,26 +172,32 @@ class Peer:
     def __init__(self, library: FaceRecognition) -> None:
         self._library = library
         self._space = library.space
+        self._shape = (library.dimension,)
         self.name, self.detail, self.size_on_disk = library.name, library.detail, library.size_on_disk
         self.read, self.detect, self.encode = library.read, library.detect, library.encode
 
     def acquire(self, contents: Sequence[bytes], cache: TemplateCache | None) -> list[Acquired]:
         """One picture after the other."""
+        from twinface.services.embedding import lasting
+
         digests = [hashlib.sha256(content).hexdigest() for content in contents]
-        known = {} if cache is None else cache.find(self._space, digests)
+        found = {} if cache is None else cache.find(self._space, digests)
+        known = {digest: row for digest, row in found.items() if row.vector is None or row.vector.shape == self._shape}
         fresh = {
             digest: self._one(content) for digest, content in zip(digests, contents, strict=True) if digest not in known
         }
         if fresh and cache is not None:
-            cache.keep(self._space, fresh)
+            cache.keep(self._space, lasting(fresh))
         known |= fresh
         return [known[digest] for digest in digests]
 
     def _one(self, content: bytes) -> Acquired:
+        from twinface.services.embedding import UNREADABLE
+
         try:
             image = self.read(content)
-        except (OSError, ValueError):  # what Pillow raises
-            return Acquired(None, 0, ("unreadable",))
+        except ImageError:
+            return Acquired(None, 0, (UNREADABLE,))
         face = self.detect(image)
         if face is None:
             return Acquired(None, 0, ("no face",))

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from twinface.errors import ModelNotFound
+from twinface.core.files import reason
+from twinface.errors import ModelNotFound, UnreadableImage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +44,7 @@ class FaceRecognition:
     """
 
     name = "face_recognition"
+    dimension = 128
 
     def __init__(self) -> None:
         folder = _weights()
@@ -87,14 +89,24 @@ class FaceRecognition:
     def read(self, content: bytes) -> Image:
         """RGB uint8 (H, W, 3), as `load_image_file`.
 
+        Pillow is held to the formats that TwinFace reads: there are some for which it starts other programs.
+
         Raises:
-            OSError: it is no picture; ValueError likewise.
+            UnreadableImage: it is no picture, or it has more pixels than Pillow takes.
         """
         import numpy as np
         from PIL import Image as Pillow
 
-        with Pillow.open(io.BytesIO(content)) as picture:
-            return np.array(picture.convert("RGB"))
+        from twinface.vision.images import DECODE_ERRORS, READS
+
+        Pillow.init()
+        formats = [name for name in READS.upper().split(", ") if name in Pillow.OPEN]
+        troubles: tuple[type[Exception], ...] = (*DECODE_ERRORS, Pillow.DecompressionBombError)
+        try:
+            with Pillow.open(io.BytesIO(content), formats=formats) as picture:
+                return np.array(picture.convert("RGB"))
+        except troubles as error:
+            raise UnreadableImage(f"{self.name}: cannot read this picture ({reason(error)})") from error
 
     def detect(self, image: Image) -> Any | None:
         """The central face, a rectangle of dlib's; None without one."""

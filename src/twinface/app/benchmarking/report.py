@@ -36,8 +36,8 @@ PACKAGES = (
 NONE = ("-", "")
 
 
-def cells(line: Line) -> tuple[Cell, ...]:
-    """One system's line of the table, as `HEADER`."""
+def cells(line: Line, first: bool) -> tuple[Cell, ...]:
+    """One system's line of the table, as `HEADER`; the first one is the reference of the differences."""
     name = (line.name, line.detail)
     if line.accuracy is None or line.cost is None:
         return ((line.name, (line.missing or "").partition(" (")[0]), *[NONE] * (len(HEADER) - 1))
@@ -48,7 +48,7 @@ def cells(line: Line) -> tuple[Cell, ...]:
         gap = found.difference
         difference = (f"{100 * gap.value:+.2f}", f"{100 * gap.low:+.2f} to {100 * gap.high:+.2f}")
         p = (f"{gap.p:.3f}" if gap.p >= 0.001 else "< 0.001", "")
-    elif found.right is not None:
+    elif first and found.right is not None:
         difference = ("reference", "")
     return (
         name,
@@ -62,6 +62,12 @@ def cells(line: Line) -> tuple[Cell, ...]:
         NONE if cost.memory is None else (f"{cost.memory / 1e6:.0f} MB", ""),
         (f"{cost.disk / 1e6:.1f} MB", ""),
     )
+
+
+def rows(found: Benchmark) -> list[tuple[Cell, ...]]:
+    """All lines of the table; a quick run has no reference, as it tells no differences."""
+    told = found.plan.pairs is None
+    return [cells(line, told and place == 0) for place, line in enumerate(found.lines)]
 
 
 def _time(found: Spread) -> Cell:
@@ -87,7 +93,11 @@ def remarks(found: Benchmark) -> list[str]:
         "persons may have been among it.",
     ]
     if plan.pairs is not None:
-        lines.insert(0, "QUICK: with so few pairs the accuracies are uncertain; run it without --quick for a verdict.")
+        lines.insert(
+            0,
+            "QUICK: with so few pairs the accuracies are uncertain and so are the thresholds they are reached with: no "
+            "difference is told; run it without --quick for a verdict.",
+        )
     if any(line.cost is not None and line.cost.busy for line in found.lines):
         lines.insert(0, "The machine was BUSY with other work: the times are too long, their ratios say more.")
     return lines + list(found.notes)
@@ -122,9 +132,8 @@ def machine_words(facts: Mapping[str, Any]) -> str:
 
 def to_markdown(found: Benchmark, facts: Mapping[str, Any]) -> str:
     """A page with the table."""
-    rows = [cells(line) for line in found.lines]
     table = [tuple(" ".join(name).strip() for name in HEADER), ("---",) + ("---:",) * (len(HEADER) - 1)]
-    for row in rows:
+    for row in rows(found):
         (name, detail), *rest = row
         table.append((f"{name}, {detail}", *map(_joined, rest)))
     return "\n".join(

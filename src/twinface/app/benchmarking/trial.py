@@ -10,9 +10,11 @@ import base64
 import gc
 import json
 import os
+import reprlib
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +31,12 @@ from twinface.errors import TwinFaceError
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """What tells numerical libraries how many threads to take."""
+
+PATIENCE = 600.0
+"""Seconds a process may take for one answer; the longest questions take well below one minute."""
+
+LAST_MOMENTS = 10.0
+"""Seconds for a process to end that has closed its side of the conversation."""
 
 
 @dataclass(frozen=True)
@@ -113,24 +121,58 @@ class Trial:
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: PT018 - both are pipes
+        overdue = threading.Event()
+
+        def end() -> None:
+            overdue.set()
+            self._process.kill()
+
+        watch = threading.Timer(PATIENCE, end)
+        watch.daemon = True
+        watch.start()
         try:
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
             line = self._process.stdout.readline()
-        except OSError:  # it has gone
+        except (OSError, UnicodeDecodeError):  # it has gone, or what it says is no answer
             line = ""
-        if not line:
+        finally:
+            watch.cancel()
+        if overdue.is_set():
+            raise TwinFaceError(
+                f"{self._called}: its process gave no answer for {PATIENCE / 60:.0f} minutes and was ended; "
+                "measure without it"
+            )
+        if not line.endswith("\n"):
             raise TwinFaceError(f"{self._called}: its process ended ({self._last_words()}); measure without it")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise TwinFaceError(answer["error"])
-        return answer
+        return _understood(line, self._called)
 
     def _last_words(self) -> str:
-        status = self._process.wait()
+        try:
+            status = self._process.wait(LAST_MOMENTS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
         self._trouble.seek(0)
         lines = self._trouble.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else f"status {status}"
+
+
+def _understood(line: str, called: str) -> dict[str, Any]:
+    """An answer; what a library may have printed in its place is none.
+
+    Raises:
+        TwinFaceError: it is none, or tells of trouble.
+    """
+    try:
+        answer = json.loads(line)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise TwinFaceError(f"{called}: its process answered {reprlib.repr(line)}; measure without it")
+    if "error" in answer:
+        raise TwinFaceError(str(answer["error"]))
+    return answer
 
 
 def serve(questions: TextIO, answers: TextIO) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import io
 import os
 import sys
 import traceback
@@ -12,10 +14,17 @@ import typer
 
 from twinface.app.cli import benchmark, cache, calibrate, compare, data, detect, doctor, embed, evaluate, models
 from twinface.app.cli.output import SAME, TROUBLE, complain
+from twinface.core.files import reason
 from twinface.errors import TwinFaceError
 
 USAGE_ERROR = cast(type[Exception], typer.BadParameter.__mro__[1])
 """Wrong options and arguments; Typer keeps the class in different places in different versions."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
+"""What the system says when standard output takes no more."""
 
 app = typer.Typer(
     name="twinface",
@@ -55,14 +64,20 @@ def _root(
 def main() -> None:
     """Runs the command: every error becomes one line on stderr and exit status 2; --debug shows the trace before it."""
     words = [word for word in sys.argv[1:] if word != "--debug"]
+    for stream in (sys.stdout, sys.stderr):  # file names hold anything; an answer must not fail for one letter
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     status = TROUBLE  # Typer's own way out of trouble is status 1, which here says "different"
     try:
         status = app(args=words or ["--help"], prog_name="twinface", standalone_mode=False) or SAME
+        if status == INTERRUPTED:
+            complain("interrupted")
     except USAGE_ERROR as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "twinface")
         wrong = getattr(error, "format_message", error.__str__)()
         complain(f"{wrong.rstrip('.')}; see {command} --help")
     except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
         complain("interrupted")
     except SystemExit as end:  # Typer and Rich leave so when the reader of our output has gone, as `head` does
         status = TROUBLE if end.code else SAME
@@ -71,6 +86,8 @@ def main() -> None:
             traceback.print_exc()
         if isinstance(error, TwinFaceError):
             complain(str(error))
+        elif isinstance(error, OSError) and error.errno in UNWRITABLE:
+            complain(f"the answer cannot be written ({reason(error)}); make room or send it elsewhere")
         else:
             complain(f"unexpected {type(error).__name__}: {error}; please report it with the output of --debug")
     sys.exit(status)

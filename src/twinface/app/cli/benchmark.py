@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 def benchmark(
     root: Annotated[
-        Path, typer.Option("--root", help="LFW: its folder or archive, with pairs.txt in it or beside it.")
+        Path,
+        typer.Option(
+            "--root",
+            parser=options.given_path,
+            metavar="PATH",
+            help="LFW: its folder or archive, with pairs.txt in it or beside it.",
+        ),
     ],
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the pairs; wide intervals.")] = False,
     model: Annotated[
@@ -30,7 +37,10 @@ def benchmark(
     detector: options.Detector = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of each system when it is timed.")] = 1,
     json: options.Json = False,
-    out: Annotated[Path | None, typer.Option("--out", help="Write the table: .md or .json.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", parser=options.given_path, metavar="PATH", help="Write the table: .md or .json."),
+    ] = None,
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Take templates made before; speed is always measured anew.")
     ] = True,
@@ -64,7 +74,7 @@ def _check(out: Path) -> None:
     """Refuses before the work is done, not after."""
     if out.suffix not in (".md", ".json"):
         raise OutputError(f"{shown(out)}: the table is written as .md or .json; name the file so")
-    if not out.parent.is_dir() or out.is_dir():
+    if not out.parent.is_dir() or out.is_dir() or not os.access(out.parent, os.W_OK):
         raise OutputError(f"{shown(out)}: cannot be written; choose another place")
 
 
@@ -73,14 +83,13 @@ def _print(found: Benchmark, facts: dict[str, Any], out: Path | None) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from twinface.app.benchmarking.report import HEADER, SPEED, absent, cells, machine_words, remarks
+    from twinface.app.benchmarking.report import HEADER, SPEED, absent, machine_words, remarks, rows
 
     def build(columns: Sequence[int]) -> Table:
         table = Table(box=None, padding=(0, 1, 1, 0), header_style="dim")
         for place in columns:
             table.add_column("\n".join(HEADER[place]), justify="right" if place else "left", no_wrap=place > 0)
-        for line in found.lines:
-            row = cells(line)
+        for row in rows(found):
             table.add_row(*(Text.assemble(row[place][0], ("\n" + row[place][1], "dim")) for place in columns))
         return table
 

@@ -18,17 +18,20 @@ def cache(
     json: options.Json = False,
 ) -> None:
     """Tell where templates are kept between measurements, and how many; or forget them."""
-    from twinface.app.cache import cache_path, open_cache
+    from contextlib import closing
 
-    path = cache_path()
-    count, size = 0, 0
-    if path.exists() and (opened := open_cache()) is not None:
-        if clear:
-            opened.clear()
-        count, size = opened.count(), path.stat().st_size
-        opened.close()
+    from twinface.app import cache as kept
+
+    path = kept.cache_path()
+    count = 0
+    if clear:
+        kept.clear(path)
+    elif path.exists():
+        with closing(kept.SqliteTemplateCache(path, kept.LOOKING)) as opened:
+            count = opened.count()
+    taken = kept.size(path)
     if json:
-        write_json({"path": str(path), "templates": count, "bytes": size})
+        write_json({"path": str(path), "templates": count, "bytes": taken})
         return
-    what = f"{count:,} pictures' templates, {size / 1e6:.1f} MB" if count else "no templates"
+    what = f"{count:,} pictures' templates, {taken / 1e6:.1f} MB" if count else "no templates"
     typer.echo(f"{shown(path)}: {what}{'; cleared' if clear else ''}")

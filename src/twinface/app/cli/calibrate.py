@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from twinface.app.cli import options
-from twinface.app.cli.output import console, write_json
+from twinface.app.cli.output import console, printable, write_json
 from twinface.app.cli.progress import progress
+from twinface.app.settings import Settings
+from twinface.core.calibration import ENOUGH
 from twinface.core.files import reason, shown
 from twinface.core.wording import percent, scientific
 from twinface.errors import OutputError, TwinFaceError
+from twinface.models.registry import DEFAULT_DETECTOR
 
 if TYPE_CHECKING:
     from twinface.app.measuring.calibration import Calibration, Sample
@@ -23,10 +26,22 @@ if TYPE_CHECKING:
 
 def calibrate(
     root: Annotated[
-        Path | None, typer.Option("--root", help="LFW with its pair lists: its folder or archive; DevTrain is used.")
+        Path | None,
+        typer.Option(
+            "--root",
+            parser=options.given_path,
+            metavar="PATH",
+            help="LFW with its pair lists: its folder or archive; DevTrain is used.",
+        ),
     ] = None,
     on: Annotated[
-        Path | None, typer.Option("--on", help="Your own people: one folder each, or a CSV path,subject.")
+        Path | None,
+        typer.Option(
+            "--on",
+            parser=options.given_path,
+            metavar="PATH",
+            help="Your own people: one folder each, or a CSV path,subject.",
+        ),
     ] = None,
     band: Annotated[
         float | None,
@@ -36,10 +51,22 @@ def calibrate(
         float, typer.Option("--default-fmr", help="Target false match rate when compare is given none.")
     ] = 1e-3,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Your own file, for compare --calibration; else beside the model.")
+        Path | None,
+        typer.Option(
+            "--out",
+            parser=options.given_path,
+            metavar="PATH",
+            help="Your own file, for compare --calibration; else beside the model.",
+        ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Folder for the reliability diagrams (PNG, SVG).")
+        Path | None,
+        typer.Option(
+            "--report",
+            parser=options.given_path,
+            metavar="PATH",
+            help="Folder for the reliability diagrams (PNG, SVG).",
+        ),
     ] = None,
     json: options.Json = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute every template anew and keep none.")] = False,
@@ -60,6 +87,12 @@ def calibrate(
 
     wish = Wish(default_fmr, band)
     sample = _sample(root, on)
+    finder = detector or Settings.from_environment().detector
+    if out is None and finder != DEFAULT_DETECTOR:
+        raise TwinFaceError(
+            f"the rules beside a model are for faces that {DEFAULT_DETECTOR} finds, not {shown(finder)}; "
+            "write yours to a file with --out and give it to compare with --calibration"
+        )
     entry = wiring.encoder_entry(model)
     target = entry.rules_path if out is None else out
     _check(target, out is not None, report)
@@ -178,6 +211,7 @@ def _rule_json(mirror: bool, one: Calibration) -> dict[str, Any]:
         "poor": one.poor,
         "mated": found.mated,
         "non_mated": found.non_mated,
+        "couples": found.couples,
         "notes": list(one.notes),
     }  # fmt: skip
 
@@ -231,17 +265,15 @@ def _print(name: str, target: Path, sample: Sample, found: Mapping[bool, Calibra
         out.print(Padding(table, (1, 1, 0, 1), expand=False))
         for note in (*_left_out(one), *one.notes):
             style = "bold red" if note.startswith("LEAK") else "yellow"
-            out.print(Padding(Text(f"note: {note}", style=style), (0, 3), expand=False))
+            out.print(Padding(Text(f"note: {printable(note)}", style=style), (0, 3), expand=False))
     out.print(Padding(Text(f"written: {shown(target)}"), (1, 3, 0, 3)), soft_wrap=True)
     if report is not None:
         out.print(Padding(Text(f"diagrams: {shown(report)}"), (0, 3)), soft_wrap=True)
 
 
 def _left_out(one: Calibration) -> list[str]:
-    from twinface.app.measuring.calibration import PAIRS_FOR_A_RATE
-
     return [
-        f"no operating point for FMR {scientific(target)}: it takes {PAIRS_FOR_A_RATE / target:,.0f} non-mated pairs, "
-        f"here are {one.found.non_mated:,}"
+        f"no operating point for FMR {scientific(target)}: it takes {ENOUGH / target:,.0f} couples of persons, "
+        f"here are {one.found.couples:,}"
         for target in one.found.left_out
     ]

@@ -21,7 +21,7 @@ from twinface.core.files import shown
 from twinface.core.types import Analysis, Comparison, Face
 from twinface.core.wording import VERDICT_COLOURS, VERDICT_MARKS, VERDICT_WORDS, band_label, caution, fmr_label, percent
 from twinface.errors import TwinFaceError
-from twinface.services.recognition import FaceChoice
+from twinface.services.recognition import FaceChoice, Recognizer
 
 
 def compare(
@@ -78,14 +78,14 @@ def compare(
 
         write(draw_comparison(best), save)
     if json:
-        write_json(comparison_json(best, found, choice))
+        write_json(comparison_json(best, found, choice, recognizer.caution))
     else:
-        _print(best, found, recognizer.detector_name, save, choice)
+        _print(best, found, recognizer, save, choice)
     raise typer.Exit(STATUSES[best.verdict])
 
 
 def comparison_json(
-    best: Comparison, pairs: list[Comparison], choices: tuple[FaceChoice, FaceChoice]
+    best: Comparison, pairs: list[Comparison], choices: tuple[FaceChoice, FaceChoice], caution: str = ""
 ) -> dict[str, Any]:
     """The nearest pair; `pairs` lists all of them where all faces were to be compared."""
     report: dict[str, Any] = {
@@ -98,6 +98,7 @@ def comparison_json(
         "model": best.model,
         "a": _side(best.first, best.a, best.index_a),
         "b": _side(best.second, best.b, best.index_b),
+        "notes": [caution] if caution else [],
         "seconds": seconds_json(best.seconds),
     }
     if "all" in choices:
@@ -138,7 +139,7 @@ def _side(analysis: Analysis, face: Face, index: int) -> dict[str, Any]:
 def _print(
     best: Comparison,
     pairs: list[Comparison],
-    detector: str,
+    recognizer: Recognizer,
     save: Path | None,
     choices: tuple[FaceChoice, FaceChoice],
 ) -> None:
@@ -165,6 +166,8 @@ def _print(
     if best.band is not None:
         table.add_row("band", band_label(best.band))
     table.add_row("false matches", f"{fmr_label(point.fmr)} [dim]measured on {escape(point.dataset)}[/dim]")
+    if recognizer.caution:
+        table.add_row("", Text(recognizer.caution, style="yellow"))
     if len(pairs) > 1:
         table.add_row("", Text(f"for each pair; {len(pairs)} pairs of faces were compared", style="yellow"))
     for label, analysis, face, index, choice in (
@@ -177,7 +180,8 @@ def _print(
         for number, poor in _left_out(analysis, choice):
             table.add_row("", Text(f"face {number} left out: {', '.join(poor.quality.reasons)}", style="yellow"))
     table.add_row(
-        "model", f"{escape(best.model)} [dim]with {escape(detector)}, {best.seconds.total * 1000:.0f} ms[/dim]"
+        "model",
+        f"{escape(best.model)} [dim]with {escape(recognizer.detector_name)}, {best.seconds.total * 1000:.0f} ms[/dim]",
     )
     if save is not None:
         table.add_row("picture", Text(shown(save)))

@@ -73,6 +73,8 @@ def _versions() -> list[Finding]:
 def _providers() -> list[Finding]:
     try:
         import onnxruntime
+
+        import twinface.vision  # noqa: F401 - quiets ONNX Runtime before it is loaded
     except ImportError as error:
         return [Finding("execution providers", "bad", f"onnxruntime cannot be imported ({error})")]
     names = ", ".join(onnxruntime.get_available_providers())

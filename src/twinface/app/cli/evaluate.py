@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from twinface.app.cli import options
-from twinface.app.cli.output import complain, console, write_json
+from twinface.app.cli.output import complain, console, printable, write_json
 from twinface.app.cli.progress import progress
 from twinface.app.settings import data_folder
 from twinface.core.files import shown
@@ -22,13 +23,30 @@ app = typer.Typer(help="Measure how good a model is: on LFW, on your own people,
 
 Root = Annotated[
     Path | None,
-    typer.Option("--root", help="LFW: its folder or archive; default: where twinface data fetch leaves it."),
+    typer.Option(
+        "--root",
+        parser=options.given_path,
+        metavar="PATH",
+        help="LFW: its folder or archive; default: where twinface data fetch leaves it.",
+    ),
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Folder for report.html, its plots (PNG, SVG) and figures.json.")
+    Path | None,
+    typer.Option(
+        "--out",
+        parser=options.given_path,
+        metavar="PATH",
+        help="Folder for report.html, its plots (PNG, SVG) and figures.json.",
+    ),
 ]
 Calibration = Annotated[
-    Path | None, typer.Option("--calibration", help="Your own decision rules, as twinface calibrate --out wrote them.")
+    Path | None,
+    typer.Option(
+        "--calibration",
+        parser=options.given_path,
+        metavar="PATH",
+        help="Your own decision rules, as twinface calibrate --out wrote them.",
+    ),
 ]
 RefusePoor = Annotated[
     bool, typer.Option("--refuse-poor", help="Count faces that compare refuses for quality as failures to acquire.")
@@ -56,7 +74,7 @@ def evaluate_lfw(
     provider: options.Provider = None,
     threads: options.Threads = None,
 ) -> None:
-    """Labeled Faces in the Wild: accuracy, EER, AUC, TAR, failures, each with its interval."""
+    """Labeled Faces in the Wild: accuracy, EER, AUC, TAR, failures to acquire, error rates with their intervals."""
     from twinface.app.measuring import as_json, lfw, rows
     from twinface.datasets.lfw import open_lfw
 
@@ -64,6 +82,8 @@ def evaluate_lfw(
         _one_of(protocol, ("view1", "view2"), "--protocol"), _one_of(split, ("train", "test"), "--split"),
         refuse_poor, allow_leak,
     )  # fmt: skip
+    if asked.split != "test" and asked.protocol != "view1":
+        raise TwinFaceError("--split belongs to --protocol view1; View 2 has folds")
     _check_out(out)
     data = open_lfw(root or data_folder())
     system = _system(model, detector, provider, threads, flip, calibration, no_cache)
@@ -79,7 +99,10 @@ def evaluate_lfw(
 @app.command("folder")
 def evaluate_folder(
     folder: Annotated[
-        Path, typer.Argument(help="One folder a person, or an archive of that; or a CSV.", metavar="DIR")
+        Path,
+        typer.Argument(
+            parser=options.given_path, help="One folder a person, or an archive of that; or a CSV.", metavar="DIR"
+        ),
     ],
     fmr: Annotated[float | None, typer.Option("--fmr", help="Suggest a threshold for this false match rate.")] = None,
     json: options.Json = False,
@@ -100,6 +123,8 @@ def evaluate_folder(
     from twinface.datasets.photos import open_photos
 
     asked = own.Options(fmr, refuse_poor, allow_leak)
+    if out is not None and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
+        raise TwinFaceError(f"{shown(out)}: lies in the folder that is measured; put the report elsewhere")
     _check_out(out)
     photos = open_photos(folder)
     system = _system(model, detector, provider, threads, flip, calibration, no_cache)
@@ -120,13 +145,20 @@ def evaluate_folder(
 @app.command("identify")
 def evaluate_identify(
     root: Root = None,
-    on: Annotated[Path | None, typer.Option("--on", help="Your own people instead: one folder a person.")] = None,
+    on: Annotated[
+        Path | None,
+        typer.Option(
+            "--on", parser=options.given_path, metavar="PATH", help="Your own people instead: one folder a person."
+        ),
+    ] = None,
     gallery: Annotated[
         list[int] | None,
         typer.Option("--gallery", min=1, help="Persons enrolled; repeat for more. Default: 100, 1,000 and 5,000."),
     ] = None,
     fpir: Annotated[float, typer.Option("--fpir", help="Target false positive identification rate.")] = 0.01,
-    draws: Annotated[int, typer.Option("--draws", min=1, help="Random galleries of each size.")] = 10,
+    draws: Annotated[
+        int | None, typer.Option("--draws", min=1, help="Random galleries of each size; default: 10, more if small.")
+    ] = None,
     json: options.Json = False,
     out: Out = None,
     refuse_poor: RefusePoor = False,
@@ -163,7 +195,10 @@ def evaluate_fairness(
     root: Annotated[
         Path,
         typer.Option(
-            "--root", help="UTKFace (and CelebA) by their names, folder or archive; or a CSV path,subject,..."
+            "--root",
+            parser=options.given_path,
+            metavar="PATH",
+            help="UTKFace (and CelebA) by their names, folder or archive; or a CSV path,subject,...",
         ),
     ],
     by: Annotated[
@@ -236,22 +271,22 @@ def _answer(
     out = console()
     for table in tables:
         grid = Grid(
-            title=escape(table.title), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0),
-            header_style="dim",
+            title=escape(printable(table.title)), title_justify="left", title_style="bold", box=None,
+            padding=(0, 2, 0, 0), header_style="dim",
         )  # fmt: skip
         for place, name in enumerate(table.header):
             last = place == len(table.header) - 1
             grid.add_column(name, justify="left" if last or not place else "right", no_wrap=not last)
         for row in table.rows:
-            grid.add_row(*(Text(cell) for cell in row))
+            grid.add_row(*(Text(printable(cell)) for cell in row))
         out.print(grid)
         if table.note:
-            out.print(Text(table.note, style="bold"))
+            out.print(Text(printable(table.note), style="bold"))
         out.print()
     out.print(Text(f"{system.encoder.name} with {system.detector.name}", style="dim"))
     for note in notes:
         style = "bold red" if note.startswith("LEAK") else "yellow"
-        out.print(Text(f"note: {note}", style=style), soft_wrap=True)
+        out.print(Text(f"note: {printable(note)}", style=style), soft_wrap=True)
 
 
 def _written(path: Path) -> None:

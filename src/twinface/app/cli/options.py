@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def given_path(text: str) -> Path:
+    """A path somebody has really given: an empty one, as from an unset variable, would mean the current folder."""
+    if not text:
+        raise typer.BadParameter("the path is empty")
+    return Path(text)
+
 
 Model = Annotated[
     str | None,

@@ -30,6 +30,11 @@ def complain(message: str) -> None:
     typer.echo("twinface: " + (line if line.isprintable() else ascii(line)), err=True)
 
 
+def printable(text: str) -> str:
+    """Text from folders and tables, fit for a screen: what would move the cursor or colour it is shown as its code."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 def console(stderr: bool = False) -> Console:
     """Where tables are printed."""
     from rich.console import Console

@@ -13,7 +13,7 @@ from twinface.app.measuring.lfw import LfwResult
 from twinface.app.measuring.system import System
 from twinface.evaluation.fairness import Differential
 from twinface.evaluation.intervals import Interval
-from twinface.evaluation.verification import Confusion
+from twinface.evaluation.verification import Confusion, confusion
 
 
 def lfw_json(result: LfwResult, system: System) -> dict[str, Any]:
@@ -58,10 +58,18 @@ def lfw_json(result: LfwResult, system: System) -> dict[str, Any]:
 
 
 def folder_json(result: FolderResult, system: System) -> dict[str, Any]:
-    """The figures of `evaluate folder`."""
+    """The figures of `evaluate folder`; accuracy and the like at the deployed threshold, or at the suggested one."""
     found = result.suggestion
+    at = system.rule.point().threshold if system.rule is not None else found.value if found is not None else None
+    judged = None if at is None else confusion(result.pairing.scores, at)
     return {
         "dataset": result.dataset,
+        "accuracy": None if judged is None else judged.accuracy,
+        "accuracy_std": None,
+        "precision": None if judged is None else judged.precision,
+        "recall": None if judged is None else judged.recall,
+        "f1": None if judged is None else judged.f1,
+        "threshold": None if at is None else at,
         **_verification(result.figures),
         "suggestion": None
         if found is None
@@ -84,13 +92,17 @@ def identify_json(result: IdentifyResult, system: System) -> dict[str, Any]:
         "galleries": [
             {
                 "gallery": one.gallery,
+                "draws": one.draws,
                 "fpir": one.fpir,
+                "fpir_reached": one.fpir_reached,
                 "fnir": _interval(one.fnir),
                 "threshold": one.threshold,
                 "rank1": _interval(one.rank1),
                 "cmc": list(one.cmc),
                 "probes_mated": one.probes_mated,
                 "probes_non_mated": one.probes_non_mated,
+                "people_mated": one.people_mated,
+                "people_non_mated": one.people_non_mated,
             }
             for one in result.sets
         ],
@@ -164,6 +176,8 @@ def _differential(found: Differential, name: str) -> dict[str, Any]:
             }
             for one in found.groups
         },
+        "worst": found.worst,
+        "best": found.best,
         "ratio": found.ratio,
         "ratio_at_least": found.ratio_at_least,
         "p": found.p,

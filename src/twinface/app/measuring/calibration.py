@@ -10,14 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinface.app.measuring.system import System
-from twinface.core.calibration import LogisticCurve, ProbabilityCurve, fit_probability, thresholds_at, wilson
-from twinface.core.decision import DecisionRule, OperatingPoint
+from twinface.core.calibration import (
+    ENOUGH,
+    LogisticCurve,
+    ProbabilityCurve,
+    couples,
+    fit_probability,
+    is_tellable,
+    thresholds_at,
+)
+from twinface.core.decision import DecisionRule, MeasuredWith, OperatingPoint
 from twinface.core.isotonic import IsotonicCurve, fit_isotonic
-from twinface.core.wording import scientific
+from twinface.core.wording import rounded_up, scientific
 from twinface.datasets.files import Files
 from twinface.datasets.lfw import Lfw
 from twinface.datasets.photos import PhotoSet
 from twinface.errors import DataError, TwinFaceError
+from twinface.evaluation.bootstrap import share_by_person
 from twinface.evaluation.intervals import Interval, rate
 from twinface.evaluation.pairing import all_pairs
 from twinface.evaluation.reliability import Fit, HeldOut, cross_validate
@@ -26,9 +35,6 @@ from twinface.services.embedding import Choice
 
 TARGETS = (1e-2, 1e-3, 1e-4, 1e-5)
 """The FMRs operating points are measured for, where the pairs allow."""
-
-PAIRS_FOR_A_RATE = 10
-"""False matches expected among the pairs a threshold is placed by."""
 
 PAIRS_A_PERSON = 45
 """Mated pairs taken of one person, all there are in ten pictures, so that nobody of many pictures rules the rest."""
@@ -94,11 +100,12 @@ class Calibrated:
     Attributes:
         rule: the rule.
         held: by kind of curve, how good its probabilities are for persons it was not fitted to.
-        left_out: target FMRs for which there were too few non-mated pairs.
+        left_out: target FMRs for which there were too few couples of persons.
         subjects: persons with a template.
         templates: pictures with a template.
         mated: mated pairs used.
         non_mated: non-mated pairs used.
+        couples: couples of persons they are of.
     """
 
     rule: DecisionRule
@@ -108,6 +115,7 @@ class Calibrated:
     templates: int
     mated: int
     non_mated: int
+    couples: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +173,7 @@ def calibrate(system: System, sample: Sample, wish: Wish) -> Calibration:
         DataError: the pictures are too few, or persons are no nearer to themselves than to others.
         ContractMismatch: no answer can be as sure as the band wants.
     """
-    notes = [*sample.notes, *system.check_leak(sample.people, True)]
+    notes = [*sample.notes, *system.check_leak(sample.people, True, sample.name, judging=False)]
     acquired = system.acquire(sample.files, sample.paths, sample.choice)
     rows = [acquired[path] for path in sample.paths]
     there = [place for place, row in enumerate(rows) if row.vector is not None]
@@ -176,6 +184,7 @@ def calibrate(system: System, sample: Sample, wish: Wish) -> Calibration:
         vectors.astype(np.float32, copy=False),
         [sample.people[place] for place in there],
         wish,
+        MeasuredWith(system.detector.name, system.analyzer.detector.identity),
     )
     failed = Counter(row.reasons[0] for row in rows if row.vector is None)
     return Calibration(
@@ -188,7 +197,12 @@ def calibrate(system: System, sample: Sample, wish: Wish) -> Calibration:
 
 
 def measure_rule(
-    identity: str, dataset: str, vectors: NDArray[np.float32], people: Sequence[str], wish: Wish | None = None
+    identity: str,
+    dataset: str,
+    vectors: NDArray[np.float32],
+    people: Sequence[str],
+    wish: Wish | None = None,
+    detector: MeasuredWith | None = None,
 ) -> Calibrated:
     """Measures a decision rule: the better of two curves, and operating points.
 
@@ -202,6 +216,7 @@ def measure_rule(
         vectors: templates, float32 (N, D), unit length.
         people: who each is of, N names.
         wish: what is wanted of the rule.
+        detector: what found the faces.
 
     Raises:
         DataError: too few persons or pairs, or persons are no nearer to themselves than to others.
@@ -218,11 +233,13 @@ def measure_rule(
     pairing = all_pairs(vectors, subjects.astype(np.int32))
     scores = _limited(pairing.scores)
     near, far = scores.distances[scores.mated], scores.distances[~scores.mated]
-    placed = [target for target in wish.targets if far.size * target >= PAIRS_FOR_A_RATE]
+    couple_count = len(couples(scores.subjects[~scores.mated])[0])
+    placed = [target for target in wish.targets if is_tellable(target, couple_count)]
     if wish.default_fmr not in placed:
         raise DataError(
-            f"{dataset}: FMR {scientific(wish.default_fmr)} takes {PAIRS_FOR_A_RATE / wish.default_fmr:,.0f} non-mated "
-            f"pairs, {len(names)} persons give {far.size:,}; take more people or another --default-fmr"
+            f"{dataset}: FMR {scientific(wish.default_fmr)} takes {ENOUGH / wish.default_fmr:,.0f} couples of "
+            f"different persons, {len(names)} persons give {couple_count:,}; take more people, or --default-fmr "
+            f"{scientific(rounded_up(ENOUGH / max(1, couple_count)))}"
         )
     try:
         held = cross_validate(FITS, scores)
@@ -235,24 +252,23 @@ def measure_rule(
         ) from error
     points = []
     for target, threshold in zip(placed, thresholds, strict=True):
-        missed = int((near > threshold.value).sum())
-        low, high = wilson(missed, near.size)
+        at = round(threshold.value, 5)
+        fnmr = share_by_person(near.astype(np.float64) > at, scores.subjects[scores.mated, 0])
         points.append(
             OperatingPoint(
-                identity, dataset, target,
-                round(threshold.value, 5), round(threshold.low, 5), round(threshold.high, 5),
-                int(far.size), int(near.size),
-                round(missed / near.size, 6), round(low, 6), round(high, 6),
+                identity, dataset, target, at, round(threshold.low, 5), round(threshold.high, 5),
+                int(far.size), int(near.size), round(fnmr.value, 6), round(fnmr.low, 6), round(fnmr.high, 6),
             )
         )  # fmt: skip
     return Calibrated(
-        DecisionRule(identity, curve, tuple(points), wish.default_fmr, wish.band),
+        DecisionRule(identity, curve, tuple(points), wish.default_fmr, wish.band, detector),
         held,
         tuple(target for target in wish.targets if target not in placed),
         len(names),
         len(vectors),
         int(near.size),
         int(far.size),
+        couple_count,
     )
 
 

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from twinface.app.measuring.folder import TWINS, twin_warning
 from twinface.app.measuring.system import System, stacked
 from twinface.core.decision import OperatingPoint
+from twinface.core.files import shown
 from twinface.datasets.photos import Photo, PhotoSet
 from twinface.errors import DataError, ModelNotFound
 from twinface.evaluation.fairness import (
@@ -19,9 +22,13 @@ from twinface.evaluation.fairness import (
     false_non_match_differential,
 )
 from twinface.evaluation.intervals import Interval, rate
+from twinface.evaluation.subject_pairs import nearer_than
 
 ADULT = 20
 """Youngest age, years, that counts where groups are not made by age: children's faces are a matter of their own."""
+
+RESERVED = "about"
+"""No grouping's name: what the groupings share stands under it in JSON."""
 
 CROSS = "+"
 """Between the names of two groupings that are to be crossed."""
@@ -100,8 +107,12 @@ def evaluate_fairness(system: System, photos: PhotoSet, options: Options) -> Fai
             "calibrate) and give the file with --calibration"
         )
     point = system.rule.point(options.fmr)
-    ways = _ways(photos, options.by)
-    notes = [*photos.notes, *system.check_leak({photo.subject for photo in photos.photos}, options.allow_leak)]
+    there = list(dict.fromkeys(name for photo in photos.photos for name in photo.groups))
+    ways = _ways(photos, there, options.by)
+    notes = [
+        *photos.notes,
+        *system.check_leak({photo.subject for photo in photos.photos}, options.allow_leak, photos.name),
+    ]
     minors = sum(photo.years is not None and photo.years < ADULT for photo in photos.photos)
     if minors:
         notes.append(
@@ -112,9 +123,12 @@ def evaluate_fairness(system: System, photos: PhotoSet, options: Options) -> Fai
     templates = stacked(acquired, paths, refuse_poor=options.refuse_poor)
     _, subjects = np.unique([photo.subject for photo in photos.photos], return_inverse=True)
     several = np.bincount(subjects)[subjects] > 1
+    notes += _shared_pictures(templates, subjects, paths)
+    notes += _several_groups(photos, there)
     groupings = []
     for way in ways:
-        labels = crossed(*([_label(photo, name, way) for photo in photos.photos] for name in way.split(CROSS)))
+        names = way.split(CROSS) if way not in there else [way]
+        labels = crossed(*([_label(photo, name, names) for photo in photos.photos] for name in names))
         matches = false_match_differential(templates, subjects, labels, point.threshold)
         mated = bool((several & (labels != "")).any())
         missed = false_non_match_differential(templates, subjects, labels, point.threshold) if mated else None
@@ -130,22 +144,46 @@ def evaluate_fairness(system: System, photos: PhotoSet, options: Options) -> Fai
     )  # fmt: skip
 
 
-def _ways(photos: PhotoSet, asked: Sequence[str] | None) -> Sequence[str]:
+def _shared_pictures(templates: NDArray[np.float32], subjects: NDArray[np.integer], paths: Sequence[str]) -> list[str]:
+    """Persons who occur under two names make the FMR look larger than it is, most where it is small."""
+    near = nearer_than(templates, subjects, TWINS)
+    return twin_warning([(paths[one], paths[other]) for one, other, _ in near[:3]], len(near))
+
+
+def _several_groups(photos: PhotoSet, kinds: Sequence[str]) -> list[str]:
+    """Persons whose pictures are in several groups of a kind count in each: by age that may be, else it is a slip."""
+    notes = []
+    for kind in kinds:
+        groups: dict[str, set[str]] = {}
+        for photo in photos.photos:
+            if kind in photo.groups:
+                groups.setdefault(photo.subject, set()).add(photo.groups[kind])
+        mixed = sorted(subject for subject, found in groups.items() if len(found) > 1)
+        if mixed:
+            notes.append(f"{len(mixed):,} persons are in several groups by {kind}, such as {shown(mixed[0])}")
+    return notes
+
+
+def _ways(photos: PhotoSet, there: Sequence[str], asked: Sequence[str] | None) -> Sequence[str]:
     """The groupings asked for, or all there are."""
-    there = list(dict.fromkeys(name for photo in photos.photos for name in photo.groups))
     if not there:
         raise DataError(f"{photos.name}: its pictures belong to no groups; give UTKFace's names or a CSV with columns")
+    if RESERVED in there:
+        raise DataError(f"{photos.name}: a column cannot be called {RESERVED}, the JSON has that word; rename it")
     if asked is None:
         return [*there, *([f"race{CROSS}gender"] if {"race", "gender"} <= set(there) else [])]
     for way in asked:
-        unknown = [name for name in way.split(CROSS) if name not in there]
+        names = way.split(CROSS)
+        if len(set(names)) < len(names):
+            raise DataError(f"--by {way}: crosses a grouping with itself; name two")
+        unknown = [] if way in there else [name for name in names if name not in there]
         if unknown:
             raise DataError(f"{photos.name}: no grouping by {unknown[0]!r}; there are {', '.join(there)}")
     return asked
 
 
-def _label(photo: Photo, name: str, way: str) -> str:
-    """The photo's group, empty where it has none; children have one only where age is asked for."""
-    if "age" not in way.split(CROSS) and photo.years is not None and photo.years < ADULT:
+def _label(photo: Photo, name: str, names: Sequence[str]) -> str:
+    """The photo's group, empty where it has none; children have one only where age is among the groupings asked for."""
+    if "age" not in names and photo.years is not None and photo.years < ADULT:
         return ""
     return photo.groups.get(name, "")

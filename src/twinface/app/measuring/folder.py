@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from twinface.app.measuring.figures import Figures, measure
+from twinface.app.measuring.figures import FEW_SUBJECTS, Figures, measure
 from twinface.app.measuring.system import System, stacked
-from twinface.core.calibration import Threshold, threshold_at
-from twinface.core.wording import scientific
+from twinface.core.calibration import ENOUGH, Threshold, couples, is_tellable, threshold_at
+from twinface.core.files import shown
+from twinface.core.wording import rounded_up, scientific
 from twinface.datasets.photos import PhotoSet
 from twinface.errors import DataError
 from twinface.evaluation.intervals import Interval, rate
 from twinface.evaluation.pairing import Pairing, all_pairs
 
-FEW_SUBJECTS = 30
-"""Below so many persons, figures tell of these persons, not of people."""
-
 FEW_MATED = 100
 """Below so many mated pairs, the FNMR is hardly known."""
 
-PAIRS_FOR_A_RATE = 10
-"""Non-mated pairs that should lie beyond a threshold before it is suggested."""
 
 TWINS = 0.05
 """Two pictures nearer than this are as good as certainly one picture."""
@@ -87,10 +84,10 @@ def evaluate_folder(system: System, photos: PhotoSet, options: Options) -> Folde
     """
     began = time.perf_counter()
     names = sorted({photo.subject for photo in photos.photos})
-    notes = [*photos.notes, *system.check_leak(names, options.allow_leak)]
+    notes = [*photos.notes, *system.check_leak(names, options.allow_leak, photos.name)]
     paths = tuple(photo.path for photo in photos.photos)
     if len(paths) < 2:
-        raise DataError(f"{photos.name}: {len(paths)} picture in all; there is nothing to compare")
+        raise DataError(f"{photos.name}: {_counted(len(paths), 'picture')} in all; there is nothing to compare")
     acquired = system.acquire(photos.files, paths, "largest")
     number = {name: place for place, name in enumerate(names)}
     subjects = np.array([number[photo.subject] for photo in photos.photos], np.int32)
@@ -119,9 +116,12 @@ def evaluate_folder(system: System, photos: PhotoSet, options: Options) -> Folde
 def _suggest(pairing: Pairing, fmr: float) -> Threshold | None:
     scores = pairing.scores
     usable = ~scores.mated & ~np.isnan(scores.distances)
-    if usable.sum() * fmr < PAIRS_FOR_A_RATE:
+    if not is_tellable(fmr, len(couples(scores.subjects[usable])[0])):
         return None
-    return threshold_at(scores.distances[usable], scores.subjects[usable], fmr)
+    try:
+        return threshold_at(scores.distances[usable], scores.subjects[usable], fmr)
+    except ValueError:  # identical pictures in two persons' folders, of which a warning tells
+        return None
 
 
 def _scarcity(
@@ -129,49 +129,80 @@ def _scarcity(
 ) -> list[str]:
     """What these pairs are too few for."""
     warnings = []
+    scores = pairing.scores
+    couple_count, usable = (
+        len(couples(scores.subjects[chosen])[0])
+        for chosen in (~scores.mated, ~scores.mated & ~np.isnan(scores.distances))
+    )
     alone = int((np.bincount(subjects) == 1).sum())
     if figures.subjects < FEW_SUBJECTS:
-        warnings.append(f"only {figures.subjects} persons: the figures tell of them, hardly of people at large")
+        warnings.append(
+            f"only {_counted(figures.subjects, 'person')}: the figures tell of them, hardly of people at large"
+        )
     if not figures.mated:
         warnings.append("nobody has two pictures: there are no mated pairs, so nothing is known of the FNMR")
     elif figures.mated < FEW_MATED:
-        warnings.append(f"only {figures.mated} mated pairs: the FNMR is hardly known")
+        warnings.append(f"only {_counted(figures.mated, 'mated pair')}: the FNMR is hardly known")
     if alone and figures.mated:
-        warnings.append(f"{alone} persons have one picture only and take part in non-mated pairs alone")
+        warnings.append(f"persons with one picture only, who take part in non-mated pairs alone: {alone:,}")
     if not figures.non_mated:
         warnings.append("there is one person only: no non-mated pairs, so nothing is known of the FMR")
+    elif suggestion is None and not is_tellable(fmr, usable):
+        offer = rounded_up(ENOUGH / max(1, usable))
+        words = f", or ask for --fmr {scientific(offer)}" if offer <= 0.1 else ""
+        warnings.append(
+            f"no threshold can be suggested for FMR {scientific(fmr)}: it takes {ENOUGH / fmr:,.0f} couples of "
+            f"different persons with templates, here are {usable:,}; keep the model's own operating point{words}"
+        )
     elif suggestion is None:
         warnings.append(
-            f"no threshold can be suggested for FMR {scientific(fmr)}: it takes {PAIRS_FOR_A_RATE / fmr:,.0f} "
-            f"non-mated pairs, here are {figures.non_mated:,}; keep the model's own operating point, "
-            f"or ask for --fmr {scientific(min(0.5, _rounded_up(PAIRS_FOR_A_RATE / figures.non_mated)))}"
+            f"no threshold can be suggested for FMR {scientific(fmr)}: more pairs than that are of one picture in two "
+            "persons' folders"
         )
     if pairing.non_mated_total > figures.non_mated:
         warnings.append(
             f"{pairing.non_mated_total:,} non-mated pairs are too many: a random {figures.non_mated:,} were taken"
         )
-    for point in figures.deployed:
-        if point.fmr is not None and point.fmr.value == 0:
-            warnings.append(
-                f"no false match in {figures.non_mated:,} pairs at the threshold for FMR {scientific(point.target)}: "
-                f"that bounds the rate at {scientific(point.fmr.high)} (3 / pairs), it does not show it to be zero"
-            )
+    without = [point for point in figures.deployed if point.fmr is not None and point.fmr.value == 0]
+    if without and without[0].fmr is not None:
+        loosest = without[0]
+        warnings.append(
+            f"no false match between {couple_count:,} couples of persons at the threshold for FMR "
+            f"{scientific(loosest.target)}{' and stricter ones' if len(without) > 1 else ''}: that bounds the rate at "
+            f"{scientific(without[0].fmr.high)} (3 / couples), it does not show it to be zero"
+        )
     return warnings
 
 
-def _rounded_up(value: float) -> float:
-    """The next 1, 2 or 5 times a power of ten."""
-    power = 10.0 ** np.floor(np.log10(value))
-    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9)))
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _twins(pairing: Pairing, paths: tuple[str, ...]) -> list[str]:
-    """Pictures of two persons that are all but equal: most likely one is in the wrong folder."""
+    """Pictures that are all but equal: of two persons, most likely one is in the wrong folder; of one, a copy."""
     scores = pairing.scores
-    with np.errstate(invalid="ignore"):
-        near = np.flatnonzero(~scores.mated & (scores.distances < TWINS))
-    pairs = [f"{paths[pairing.first[one]]} and {paths[pairing.second[one]]}" for one in near[:3]]
-    if not pairs:
+    near = scores.distances < TWINS  # false for NaN
+    strangers, copies = np.flatnonzero(near & ~scores.mated), np.flatnonzero(near & scores.mated)
+    few = [(paths[pairing.first[one]], paths[pairing.second[one]]) for one in strangers[:3]]
+    warnings = twin_warning(few, strangers.size)
+    if copies.size:
+        one, other = paths[pairing.first[copies[0]]], paths[pairing.second[copies[0]]]
+        warnings.append(
+            f"{_counted(copies.size, 'mated pair')} of what looks like one picture twice, such as {shown(one)} and "
+            f"{shown(other)}: the FNMR is flattered by that"
+        )
+    return warnings
+
+
+def twin_warning(few: Sequence[tuple[str, str]], count: int) -> list[str]:
+    """What is said of pictures that two persons share.
+
+    Args:
+        few: the first of those pairs.
+        count: how many there are.
+    """
+    if not few:
         return []
-    more = f" and {near.size - 3} pairs more" if near.size > 3 else ""
-    return [f"one picture in the folders of two persons? {'; '.join(pairs)}{more}: mend it, these count as non-mated"]
+    pairs = "; ".join(f"{shown(one)} and {shown(other)}" for one, other in few)
+    more = f" and {count - len(few):,} pairs more" if count > len(few) else ""
+    return [f"one picture of two persons? {pairs}{more}: mend it, these count as non-mated"]

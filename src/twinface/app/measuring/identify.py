@@ -20,6 +20,10 @@ GALLERIES = (100, 1_000, 5_000)
 """Gallery sizes reported where the data allow."""
 
 
+PROBES = 10_000
+"""Mated probes wanted over all random galleries of one size."""
+
+
 @dataclass(frozen=True)
 class Options:
     """How identification is evaluated.
@@ -27,14 +31,14 @@ class Options:
     Attributes:
         galleries: numbers of enrolled persons; None for those of GALLERIES that the data allow.
         fpir: target false positive identification rate.
-        draws: how often a gallery is drawn at random.
+        draws: how often a gallery is drawn at random; None for ten times, and more often the smaller it is.
         refuse_poor: whether faces that `compare` refuses for quality count as failures to acquire.
         allow_leak: whether persons the encoder was trained on may be tested.
     """
 
     galleries: tuple[int, ...] | None = None
     fpir: float = 0.01
-    draws: int = 10
+    draws: int | None = None
     refuse_poor: bool = False
     allow_leak: bool = False
 
@@ -78,7 +82,7 @@ def evaluate_identify(system: System, photos: PhotoSet, choice: Choice, options:
     """
     began = time.perf_counter()
     names = sorted({photo.subject for photo in photos.photos})
-    notes = [*photos.notes, *system.check_leak(names, options.allow_leak)]
+    notes = [*photos.notes, *system.check_leak(names, options.allow_leak, photos.name)]
     galleries = _galleries(options, len(names), photos.name, notes)
     paths = [photo.path for photo in photos.photos]
     acquired = system.acquire(photos.files, paths, choice)
@@ -88,7 +92,9 @@ def evaluate_identify(system: System, photos: PhotoSet, choice: Choice, options:
     sets = []
     for size in galleries:
         try:
-            sets.append(open_set(templates, subjects, size, fpir=options.fpir, draws=options.draws))
+            sets.append(
+                open_set(templates, subjects, size, fpir=options.fpir, draws=options.draws or max(10, PROBES // size))
+            )
         except ValueError as error:
             raise DataError(f"{photos.name}: a gallery of {size:,} cannot be measured ({error})") from error
     failed = sum(not acquired[path].usable(options.refuse_poor) for path in paths)

@@ -102,7 +102,7 @@ def evaluate_lfw(system: System, lfw: Lfw, options: Options) -> LfwResult:
     which = "view2" if options.protocol == "view2" else options.split
     pairs = lfw.pairs(which)
     tuning = lfw.pairs("train") if options.protocol == "view1" and options.split == "test" else []
-    notes = [*lfw.notes, *system.check_leak(people_in(pairs), options.allow_leak)]
+    notes = [*lfw.notes, *system.check_leak(people_in(pairs), options.allow_leak, lfw.name)]
     acquired = system.acquire(lfw.files, picture_paths(lfw, [*pairs, *tuning]), "central")
     scores = pair_scores(lfw, pairs, acquired, options.refuse_poor)
     paths = sorted(set(picture_paths(lfw, pairs)))

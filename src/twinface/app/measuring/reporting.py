@@ -53,6 +53,8 @@ def prepare(folder: Path) -> None:
     """
     if find_spec("matplotlib") is None:
         raise TwinFaceError('--out draws with matplotlib; install it with: pip install "twinface[evaluate]"')
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{shown(folder)}: is a file; name a folder for the report")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".twinface-probe"
@@ -157,7 +159,7 @@ def _write(
 ) -> Path:
     for place, section in enumerate(sections, 1):
         if isinstance(section, Plot):
-            stem = "".join(letter if letter.isalnum() else "-" for letter in section.title.lower())
+            stem = "".join(letter if letter.isalnum() else "-" for letter in section.title.lower())[:60]
             plots.save_figure(section.figure, folder, f"{place:02d}-{stem}")
     text = json.dumps(figures, indent=1, allow_nan=False) + "\n"
     write_atomically(folder / "figures.json", lambda file: file.write(text.encode()))

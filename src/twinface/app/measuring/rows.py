@@ -8,7 +8,8 @@ from twinface.app.measuring.folder import FolderResult
 from twinface.app.measuring.identify import IdentifyResult
 from twinface.app.measuring.lfw import LfwResult
 from twinface.core.wording import scientific
-from twinface.evaluation.fairness import Differential
+from twinface.evaluation.fairness import LEAST_SUBJECTS, Differential
+from twinface.evaluation.heterogeneity import LEAST_P
 from twinface.evaluation.intervals import Interval
 from twinface.evaluation.report import Table
 from twinface.evaluation.verification import Confusion
@@ -98,7 +99,9 @@ def identify_tables(result: IdentifyResult) -> list[Table]:
     last = len(result.sets[0].cmc)
     header = ("gallery", "FNIR", "95% interval", "threshold", "rank 1", f"rank {last}", "probes", "strangers")
     title = f"{result.dataset}, {result.subjects:,} persons: FNIR at FPIR {result.sets[0].fpir:g}"
-    note = f"{result.sets[0].draws} random galleries of each size, one picture a person"
+    note = (
+        f"random galleries: {', '.join(f'{one.draws} of {one.gallery:,}' for one in result.sets)}; one picture a person"
+    )
     acquired = (_failures(result.failures, result.failed_pictures, result.pictures),)
     return [Table(title, header, rows, note), Table("Acquired", FIGURES, acquired)]
 
@@ -112,8 +115,9 @@ def fairness_tables(result: FairnessResult) -> list[Table]:
         if way.non_matches is not None:
             tables.append(_group_table(f"FNMR by {way.name} {at}", "FNMR", way.non_matches))
     if result.ungrouped is not None:
-        tables.append(_group_table(f"FNMR of people in no group {at}", "FNMR", result.ungrouped))
-    return tables
+        tables.append(_group_table(f"FNMR of people whose groups nobody tells {at}", "FNMR", result.ungrouped))
+    failures = (_failures(result.failures, result.failed_pictures, result.pictures),)
+    return [*tables, Table("Acquired", FIGURES, failures)]
 
 
 def verdict_of(found: Differential) -> str:
@@ -124,12 +128,14 @@ def verdict_of(found: Differential) -> str:
         ratio = f"{found.ratio:,.1f}"
     elif found.ratio_at_least is not None:
         ratio = f"at least {found.ratio_at_least:,.1f}"
+    elif found.worst is None:
+        return f"too few persons to compare the groups: it takes {LEAST_SUBJECTS} in each of two"
     else:
-        return "too few errors to compare the groups"
+        return "no errors: the groups cannot be told apart"
     words = f"worst / best: {ratio} ({found.worst} / {found.best})"
     if found.p is None:
         return words
-    chance = f"p = {found.p:.2g}" if found.p >= 1e-16 else "p < 1e-16"
+    chance = f"p = {found.p:.2g}" if found.p > LEAST_P else f"p < {LEAST_P:g}"
     verdict = "the groups differ" if found.p < 0.05 else "no difference shown"
     return f"{words}; test of equal rates: {chance}, {verdict}"
 
@@ -151,7 +157,7 @@ def _verification_rows(figures: Figures) -> list[tuple[str, ...]]:
         rows.append(("AUC", f"{figures.auc.value:.5f}", f"{figures.auc.low:.5f} to {figures.auc.high:.5f}"))
         rows.append(("EER", share(figures.eer.value), spread(figures.eer)))
     for target, tar in figures.tar.items():
-        words = "too few non-mated pairs to tell" if tar is None else spread(tar)
+        words = "too few couples of persons to tell" if tar is None else spread(tar)
         rows.append((f"TAR at FMR {scientific(target)}", "unknown" if tar is None else share(tar.value), words))
     return rows
 

@@ -12,18 +12,22 @@ from numpy.typing import NDArray
 
 from twinface.app import wiring
 from twinface.app.cache import open_cache
+from twinface.app.machine import cores
 from twinface.app.settings import Settings
 from twinface.core.decision import DecisionRule
 from twinface.core.ports import Analyzer, TemplateCache
 from twinface.core.provenance import TrainingSet, shared_subjects
 from twinface.core.types import Acquired
 from twinface.datasets.files import Files
-from twinface.errors import DataError, ModelError, SubjectLeak
+from twinface.errors import DataError, SubjectLeak
 from twinface.models.registry import ModelEntry, find
 from twinface.services.embedding import Choice, embed
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], object]]]
 """Given words and a number of steps, yields what is called once a step."""
+
+
+UNCALIBRATED = "{} has no operating points with these settings: measure them with twinface calibrate"
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,12 @@ class System:
         """What each picture gives, by its path."""
         wanted = sorted(set(paths))
         with self.progress("templates", len(wanted)) as advance:
-            return embed(self.analyzer, files.read(wanted), choice=choice, cache=self.cache, advance=advance)
+            return embed(
+                self.analyzer, files.read(wanted), choice=choice, cache=self.cache, advance=advance, workers=cores()
+            )
 
-    def check_leak(self, tested: Iterable[str], allowed: bool) -> list[str]:
-        """Sees to it that the encoder was trained on none of the persons it is tested on.
+    def check_leak(self, tested: Iterable[str], allowed: bool, dataset: str = "", *, judging: bool = True) -> list[str]:
+        """Sees to it that the encoder was trained on none of the persons it is tested on, and its rule fits.
 
         The detector's training can flatter a figure too, but little: it knows faces, not persons. It is told, not
         refused.
@@ -97,6 +103,8 @@ class System:
         Args:
             tested: names of the persons of the test.
             allowed: whether a leak is only told too.
+            dataset: name of the test; training on a part of it that nobody has listed is told too.
+            judging: whether the system's rule is put to use, so that it must fit.
 
         Returns:
             What the reader of the figures must know.
@@ -105,7 +113,11 @@ class System:
             SubjectLeak: there are such persons.
         """
         people = set(tested)
-        notes = []
+        finder = self.analyzer.detector
+        caution = self.rule.caution(finder.name, finder.identity) if self.rule is not None else UNCALIBRATED
+        if not judging:
+            caution = ""
+        notes = [caution.format(self.encoder.name)] if caution else []
         for part, refused in ((self.encoder, not allowed), (self.detector, False)):
             if part.training is None:
                 notes.append(f"{part.name} has no training record: nobody can tell whether it has seen these persons")
@@ -123,6 +135,9 @@ class System:
                     f"{part.name} was trained on {', '.join(unlisted)}, whose persons are not listed: "
                     "some may be tested here"
                 )
+            for name in unlisted if part is self.detector else ():
+                if name.casefold() in dataset.casefold():
+                    notes.append(f"{part.name} was trained on pictures of {name}, which is tested here")
         return notes
 
 
@@ -135,14 +150,14 @@ def open_system(asked: Asked, progress: Progress) -> System:
     """
     settings = Settings.from_environment()
     model, detector = asked.model or settings.model, asked.detector or settings.detector
+    threads = (settings.threads or 1) if asked.threads is None else asked.threads
     analyzer, entry, mirrored = wiring.load_parts(
-        model, detector=detector, providers=asked.providers, threads=asked.threads or settings.threads or 1,
-        mirror=asked.mirror,
-    )  # fmt: skip
+        model, detector=detector, providers=asked.providers, threads=threads, mirror=asked.mirror
+    )
     finder = None if wiring.names_own_file(detector) else find(detector).training()
     return System(
         analyzer=analyzer,
-        rule=_rule(entry, mirrored, asked.calibration),
+        rule=_rule(entry, analyzer.encoder.identity, mirrored, asked.calibration),
         encoder=Part(entry.name, entry.training()),
         detector=Part(analyzer.detector.name, finder),
         cache=open_cache(asked.cache),
@@ -150,14 +165,12 @@ def open_system(asked: Asked, progress: Progress) -> System:
     )
 
 
-def _rule(entry: ModelEntry, mirrored: bool, calibration: Path | None) -> DecisionRule | None:
-    """The rule asked for, or the one beside the model if there is one."""
+def _rule(entry: ModelEntry, identity: str, mirrored: bool, calibration: Path | None) -> DecisionRule | None:
+    """The rule asked for, or the one beside the model if there is one: most figures need none."""
     if calibration is not None:
         return entry.rule(mirrored, calibration)
-    try:
-        return entry.rule(mirrored)
-    except ModelError:  # nobody has calibrated it yet: most figures need no rule
-        return None
+    rules = entry.rules() if entry.rules_path.exists() else ()
+    return next((rule for rule in rules if rule.model == identity), None)
 
 
 def stacked(acquired: Mapping[str, Acquired], paths: Sequence[str], *, refuse_poor: bool) -> NDArray[np.float32]:

@@ -7,13 +7,12 @@ import math
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from twinface.core.calibration import LogisticCurve, ProbabilityCurve
 from twinface.core.facts import field_of, fields_of, list_of, object_of
 from twinface.core.isotonic import IsotonicCurve
-from twinface.core.types import Verdict
-from twinface.core.wording import scientific
+from twinface.core.rates import scientific
 from twinface.errors import ContractMismatch
 
 FARTHEST = 2.0
@@ -21,6 +20,9 @@ FARTHEST = 2.0
 
 MOST = 10_000
 """Rules in a file and points of a rule; no measurement gives more."""
+
+
+Verdict = Literal["same", "different", "inconclusive"]
 
 
 @dataclass(frozen=True)

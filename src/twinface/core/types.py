@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from twinface.core.decision import Band, OperatingPoint
+    from twinface.core.decision import Band, OperatingPoint, Verdict
 
 Image = NDArray[np.uint8]
 """RGB pixels, uint8, shape (height, width, 3)."""
-
-Verdict = Literal["same", "different", "inconclusive"]
 
 MIRRORED = (1, 0, 2, 4, 3)
 """Order of the five landmarks after the picture is mirrored: what was left is right."""

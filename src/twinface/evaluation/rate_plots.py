@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from twinface.core.wording import scientific
+from twinface.core.rates import scientific
 from twinface.evaluation.style import (
     BLUE,
     DECADES,

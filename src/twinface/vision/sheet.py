@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 from PIL import ImageDraw, ImageFont
 
-from twinface.core.types import Image, Landmarks, Verdict
+from twinface.core.decision import Verdict
+from twinface.core.types import Image, Landmarks
 from twinface.core.wording import ELLIPSIS, VERDICT_MARKS, Colour, shorten
 
 SHADE, CARD = (77, 81, 85), (255, 255, 255)

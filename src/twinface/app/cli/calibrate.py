@@ -15,7 +15,8 @@ from twinface.app.cli.progress import progress
 from twinface.app.settings import Settings
 from twinface.core.calibration import ENOUGH
 from twinface.core.files import reason, shown
-from twinface.core.wording import percent, scientific
+from twinface.core.rates import scientific
+from twinface.core.wording import percent
 from twinface.errors import OutputError, TwinFaceError
 from twinface.models.registry import DEFAULT_DETECTOR
 

@@ -12,7 +12,7 @@ from twinface.app.cli.output import TROUBLE, complain, console, write_json
 from twinface.core.contract import EncoderContract
 from twinface.core.files import shown
 from twinface.core.provenance import TrainingSet
-from twinface.core.wording import scientific
+from twinface.core.rates import scientific
 from twinface.errors import ModelError
 from twinface.models.registry import ModelEntry, find, shipped
 

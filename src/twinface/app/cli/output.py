@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from twinface.core.decision import Verdict
 from twinface.core.files import shown
-from twinface.core.types import Analysis, Face, Quality, Seconds, Verdict
+from twinface.core.types import Analysis, Face, Quality, Seconds
 from twinface.errors import OutputError, TwinFaceError
 from twinface.services.recognition import FaceChoice
 

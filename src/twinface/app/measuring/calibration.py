@@ -21,7 +21,7 @@ from twinface.core.calibration import (
 )
 from twinface.core.decision import DecisionRule, MeasuredWith, OperatingPoint
 from twinface.core.isotonic import IsotonicCurve, fit_isotonic
-from twinface.core.wording import rounded_up, scientific
+from twinface.core.rates import rounded_up, scientific
 from twinface.datasets.files import Files
 from twinface.datasets.lfw import Lfw
 from twinface.datasets.photos import PhotoSet

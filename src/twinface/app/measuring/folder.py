@@ -12,7 +12,7 @@ from twinface.app.measuring.figures import FEW_SUBJECTS, Figures, measure
 from twinface.app.measuring.system import System, stacked
 from twinface.core.calibration import ENOUGH, Threshold, couples, is_tellable, threshold_at
 from twinface.core.files import shown
-from twinface.core.wording import rounded_up, scientific
+from twinface.core.rates import rounded_up, scientific
 from twinface.datasets.photos import PhotoSet
 from twinface.errors import DataError
 from twinface.evaluation.intervals import Interval, rate

@@ -24,7 +24,7 @@ from twinface.app.measuring.lfw import LfwResult
 from twinface.app.measuring.rows import fairness_tables, folder_tables, identify_tables, lfw_tables
 from twinface.app.measuring.system import System
 from twinface.core.files import reason, shown, write_atomically
-from twinface.core.wording import scientific
+from twinface.core.rates import scientific
 from twinface.datasets.files import Files
 from twinface.datasets.lfw import Lfw
 from twinface.datasets.photos import PhotoSet

@@ -7,7 +7,7 @@ from twinface.app.measuring.figures import Figures
 from twinface.app.measuring.folder import FolderResult
 from twinface.app.measuring.identify import IdentifyResult
 from twinface.app.measuring.lfw import LfwResult
-from twinface.core.wording import scientific
+from twinface.core.rates import scientific
 from twinface.evaluation.fairness import LEAST_SUBJECTS, Differential
 from twinface.evaluation.heterogeneity import LEAST_P
 from twinface.evaluation.intervals import Interval

@@ -1,7 +1,9 @@
-"""An encoder of the user's own, small enough to be made on the spot."""
+"""Models of the user's own, made on the spot."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+
+from twinface.models.registry import HOME
 
 SIDE, DIMENSION = 112, 16
 
@@ -36,3 +40,16 @@ def own_encoder() -> Callable[[Path], Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def lookout(tmp_path: Path) -> Path:
+    """The contract of a detector of the user's own: the shipped one, sure of less."""
+    folder = tmp_path / "detector"
+    folder.mkdir()
+    for path in HOME.glob("scout*.onnx"):
+        shutil.copy(path, folder)
+    facts = json.loads((HOME / "scout.json").read_text())
+    path = folder / "lookout.json"
+    path.write_text(json.dumps({**facts, "name": "lookout", "confidence": 0.5}))
+    return path

@@ -597,7 +597,7 @@ def finished(**changes):
     from twinface.evaluation.bootstrap import Difference
     from twinface.evaluation.intervals import Interval
 
-    figures = Figures(4000, 2000, 50, 0, None, None, None, {1e-3: Interval(0.97, 0.95, 0.99)}, ())
+    figures = Figures(4000, 2000, 50, 0, None, None, None, {1e-3: Interval(0.97, 0.95, 0.99)}, (), 2000)
     right = np.array([True] * 49 + [False])
     folded = replace(folded, mean=0.98, deviation=0.005)
     cost = Cost(Spread(3.0, 2.5, 4.0), Spread(8.0, 7.0, 9.0), 185_000_000, 11_800_000, False)

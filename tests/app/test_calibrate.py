@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 
 from twinface.app.wiring import load_detector
 from twinface.core.decision import MeasuredWith, parse_rules
-from twinface.models.registry import HOME, find_encoder
+from twinface.models.registry import find_encoder
 
 PERSONS = 46
 EASY = ("--default-fmr", "1e-2", "--threads", "1")
@@ -53,19 +52,6 @@ def people(tmp_path_factory, examples):
             pixels = portrait * tint * random.uniform(0.96, 1.0, 3)
             Image.fromarray(pixels.round().astype(np.uint8)).save(folder / f"{shot}.png")
     return root
-
-
-@pytest.fixture
-def lookout(tmp_path):
-    """A detector of the user's own: the shipped one, sure of less."""
-    folder = tmp_path / "detector"
-    folder.mkdir()
-    for path in HOME.glob("scout*.onnx"):
-        shutil.copy(path, folder)
-    facts = json.loads((HOME / "scout.json").read_text())
-    path = folder / "lookout.json"
-    path.write_text(json.dumps({**facts, "name": "lookout", "confidence": 0.5}))
-    return path
 
 
 @pytest.fixture

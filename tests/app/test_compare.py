@@ -180,19 +180,6 @@ def test_a_band_surer_than_the_calibration_is_trouble(cli, same):
 # another detector
 
 
-@pytest.fixture
-def lookout(tmp_path):
-    """A detector of the user's own: the shipped one, sure of less."""
-    folder = tmp_path / "detector"
-    folder.mkdir()
-    for path in HOME.glob("scout*.onnx"):
-        shutil.copy(path, folder)
-    facts = json.loads((HOME / "scout.json").read_text())
-    path = folder / "lookout.json"
-    path.write_text(json.dumps({**facts, "name": "lookout", "confidence": 0.5}))
-    return path
-
-
 def test_another_detector_than_the_rules_were_measured_with_is_told_beside_the_answer(cli, same, different, lookout):
     said = "these thresholds were measured with the detector scout, not with lookout: calibrate with --detector lookout"
     for pair, status in ((same, 0), (different, 1)):

@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 def benchmark(
     root: Annotated[
         Path,
-        typer.Option(
-            "--root",
-            parser=options.given_path,
-            metavar="PATH",
-            help="LFW: its folder or archive, with pairs.txt in it or beside it.",
-        ),
+        options.path("--root", "LFW: its folder or archive, with pairs.txt in it or beside it."),
     ],
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the pairs; wide intervals.")] = False,
     model: Annotated[
@@ -39,7 +34,7 @@ def benchmark(
     json: options.Json = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", parser=options.given_path, metavar="PATH", help="Write the table: .md or .json."),
+        options.path("--out", "Write the table: .md or .json."),
     ] = None,
     cache: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Take templates made before; speed is always measured anew.")

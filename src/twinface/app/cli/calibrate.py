@@ -28,21 +28,11 @@ if TYPE_CHECKING:
 def calibrate(
     root: Annotated[
         Path | None,
-        typer.Option(
-            "--root",
-            parser=options.given_path,
-            metavar="PATH",
-            help="LFW with its pair lists: its folder or archive; DevTrain is used.",
-        ),
+        options.path("--root", "LFW with its pair lists: its folder or archive; DevTrain is used."),
     ] = None,
     on: Annotated[
         Path | None,
-        typer.Option(
-            "--on",
-            parser=options.given_path,
-            metavar="PATH",
-            help="Your own people: one folder each, or a CSV path,subject.",
-        ),
+        options.path("--on", "Your own people: one folder each, or a CSV path,subject."),
     ] = None,
     band: Annotated[
         float | None,
@@ -53,24 +43,14 @@ def calibrate(
     ] = 1e-3,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            parser=options.given_path,
-            metavar="PATH",
-            help="Your own file, for compare --calibration; else beside the model.",
-        ),
+        options.path("--out", "Your own file, for compare --calibration; else beside the model."),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(
-            "--report",
-            parser=options.given_path,
-            metavar="PATH",
-            help="Folder for the reliability diagrams (PNG, SVG).",
-        ),
+        options.path("--report", "Folder for the reliability diagrams (PNG, SVG)."),
     ] = None,
     json: options.Json = False,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute every template anew and keep none.")] = False,
+    no_cache: options.NoCache = False,
     flip: options.Flip = None,
     model: options.Model = None,
     detector: options.Detector = None,

@@ -23,30 +23,15 @@ app = typer.Typer(help="Measure how good a model is: on LFW, on your own people,
 
 Root = Annotated[
     Path | None,
-    typer.Option(
-        "--root",
-        parser=options.given_path,
-        metavar="PATH",
-        help="LFW: its folder or archive; default: where twinface data fetch leaves it.",
-    ),
+    options.path("--root", "LFW: its folder or archive; default: where twinface data fetch leaves it."),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(
-        "--out",
-        parser=options.given_path,
-        metavar="PATH",
-        help="Folder for report.html, its plots (PNG, SVG) and figures.json.",
-    ),
+    options.path("--out", "Folder for report.html, its plots (PNG, SVG) and figures.json."),
 ]
 Calibration = Annotated[
     Path | None,
-    typer.Option(
-        "--calibration",
-        parser=options.given_path,
-        metavar="PATH",
-        help="Your own decision rules, as twinface calibrate --out wrote them.",
-    ),
+    options.path("--calibration", "Your own decision rules, as twinface calibrate --out wrote them."),
 ]
 RefusePoor = Annotated[
     bool, typer.Option("--refuse-poor", help="Count faces that compare refuses for quality as failures to acquire.")
@@ -54,7 +39,6 @@ RefusePoor = Annotated[
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Test on persons the model was trained on; the report says so loudly.")
 ]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute every template anew and keep none.")]
 
 
 @app.command("lfw")
@@ -67,7 +51,7 @@ def evaluate_lfw(
     calibration: Calibration = None,
     refuse_poor: RefusePoor = False,
     allow_leak: AllowLeak = False,
-    no_cache: NoCache = False,
+    no_cache: options.NoCache = False,
     flip: options.Flip = None,
     model: options.Model = None,
     detector: options.Detector = None,
@@ -110,7 +94,7 @@ def evaluate_folder(
     calibration: Calibration = None,
     refuse_poor: RefusePoor = False,
     allow_leak: AllowLeak = False,
-    no_cache: NoCache = False,
+    no_cache: options.NoCache = False,
     flip: options.Flip = None,
     model: options.Model = None,
     detector: options.Detector = None,
@@ -147,9 +131,7 @@ def evaluate_identify(
     root: Root = None,
     on: Annotated[
         Path | None,
-        typer.Option(
-            "--on", parser=options.given_path, metavar="PATH", help="Your own people instead: one folder a person."
-        ),
+        options.path("--on", "Your own people instead: one folder a person."),
     ] = None,
     gallery: Annotated[
         list[int] | None,
@@ -163,7 +145,7 @@ def evaluate_identify(
     out: Out = None,
     refuse_poor: RefusePoor = False,
     allow_leak: AllowLeak = False,
-    no_cache: NoCache = False,
+    no_cache: options.NoCache = False,
     flip: options.Flip = None,
     model: options.Model = None,
     detector: options.Detector = None,
@@ -194,12 +176,7 @@ def evaluate_identify(
 def evaluate_fairness(
     root: Annotated[
         Path,
-        typer.Option(
-            "--root",
-            parser=options.given_path,
-            metavar="PATH",
-            help="UTKFace (and CelebA) by their names, folder or archive; or a CSV path,subject,...",
-        ),
+        options.path("--root", "UTKFace (and CelebA) by their names, folder or archive; or a CSV path,subject,..."),
     ],
     by: Annotated[
         list[str] | None,
@@ -211,7 +188,7 @@ def evaluate_fairness(
     calibration: Calibration = None,
     refuse_poor: RefusePoor = False,
     allow_leak: AllowLeak = False,
-    no_cache: NoCache = False,
+    no_cache: options.NoCache = False,
     flip: options.Flip = None,
     model: options.Model = None,
     detector: options.Detector = None,

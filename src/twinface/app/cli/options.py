@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,11 @@ def given_path(text: str) -> Path:
     if not text:
         raise typer.BadParameter("the path is empty")
     return Path(text)
+
+
+def path(name: str, help: str) -> Any:
+    """An option that takes a path."""
+    return typer.Option(name, parser=given_path, metavar="PATH", help=help)
 
 
 Model = Annotated[
@@ -33,3 +38,4 @@ Flip = Annotated[
     typer.Option("--flip/--no-flip", help="Add the mirror image's template: more accurate, half as fast."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute every template anew and keep none.")]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinface.app.measuring.folder import TWINS, twin_warning
-from twinface.app.measuring.system import System, stacked
+from twinface.app.measuring.system import System, numbered, stacked
 from twinface.core.decision import OperatingPoint
 from twinface.core.files import shown
 from twinface.datasets.photos import Photo, PhotoSet
@@ -109,10 +109,8 @@ def evaluate_fairness(system: System, photos: PhotoSet, options: Options) -> Fai
     point = system.rule.point(options.fmr)
     there = list(dict.fromkeys(name for photo in photos.photos for name in photo.groups))
     ways = _ways(photos, there, options.by)
-    notes = [
-        *photos.notes,
-        *system.check_leak({photo.subject for photo in photos.photos}, options.allow_leak, photos.name),
-    ]
+    people, subjects = numbered(photos)
+    notes = [*photos.notes, *system.check_leak(people, options.allow_leak, photos.name)]
     minors = sum(photo.years is not None and photo.years < ADULT for photo in photos.photos)
     if minors:
         notes.append(
@@ -121,7 +119,6 @@ def evaluate_fairness(system: System, photos: PhotoSet, options: Options) -> Fai
     paths = [photo.path for photo in photos.photos]
     acquired = system.acquire(photos.files, paths, "largest")
     templates = stacked(acquired, paths, refuse_poor=options.refuse_poor)
-    _, subjects = np.unique([photo.subject for photo in photos.photos], return_inverse=True)
     several = np.bincount(subjects)[subjects] > 1
     notes += _shared_pictures(templates, subjects, paths)
     notes += _several_groups(photos, there)

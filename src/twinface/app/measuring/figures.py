@@ -56,6 +56,7 @@ class Figures:
         eer: equal error rate; None likewise.
         tar: by target FMR, None where the couples of persons are too few to say (below 1 / FMR).
         deployed: the operating points of the system's rule, if it has one.
+        couples: how many couples of persons the non-mated pairs are of.
     """
 
     pairs: int
@@ -67,6 +68,7 @@ class Figures:
     eer: Interval | None
     tar: Mapping[float, Interval | None]
     deployed: tuple[Deployed, ...]
+    couples: int
 
     @property
     def non_mated(self) -> int:
@@ -111,6 +113,7 @@ def measure(scores: Scores, rule: DecisionRule | None, *, rounds: int = 200) -> 
         eer=_bounded(found.get("eer"), 0.0, least, counts.few),
         tar={target: _bounded(found.get(f"tar {target}"), 1.0, counts.persons, counts.few) for target in TARGETS},
         deployed=tuple(_deployed(scores, counts, point, found) for point in points),
+        couples=counts.couples,
     )
 
 

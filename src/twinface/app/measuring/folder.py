@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinface.app.measuring.figures import FEW_SUBJECTS, Figures, measure
-from twinface.app.measuring.system import System, stacked
+from twinface.app.measuring.system import System, numbered, stacked
 from twinface.core.calibration import ENOUGH, Threshold, couples, is_tellable, threshold_at
 from twinface.core.files import shown
 from twinface.core.rates import rounded_up, scientific
@@ -20,7 +21,6 @@ from twinface.evaluation.pairing import Pairing, all_pairs
 
 FEW_MATED = 100
 """Below so many mated pairs, the FNMR is hardly known."""
-
 
 TWINS = 0.05
 """Two pictures nearer than this are as good as certainly one picture."""
@@ -83,21 +83,20 @@ def evaluate_folder(system: System, photos: PhotoSet, options: Options) -> Folde
         DataError: there is nothing to compare, or the persons were in the encoder's training.
     """
     began = time.perf_counter()
-    names = sorted({photo.subject for photo in photos.photos})
+    names, subjects = numbered(photos)
     notes = [*photos.notes, *system.check_leak(names, options.allow_leak, photos.name)]
     paths = tuple(photo.path for photo in photos.photos)
     if len(paths) < 2:
         raise DataError(f"{photos.name}: {_counted(len(paths), 'picture')} in all; there is nothing to compare")
     acquired = system.acquire(photos.files, paths, "largest")
-    number = {name: place for place, name in enumerate(names)}
-    subjects = np.array([number[photo.subject] for photo in photos.photos], np.int32)
     pairing = all_pairs(stacked(acquired, paths, refuse_poor=options.refuse_poor), subjects)
     figures = measure(pairing.scores, system.rule)
     failed = tuple(
         (path, ", ".join(acquired[path].reasons)) for path in paths if not acquired[path].usable(options.refuse_poor)
     )
     wanted = options.fmr or (system.rule.default_fmr if system.rule else 1e-3)
-    suggestion = _suggest(pairing, wanted)
+    told = _couples_told(pairing, figures)
+    suggestion = _suggest(pairing, wanted, told)
     return FolderResult(
         dataset=photos.name,
         figures=figures,
@@ -107,17 +106,29 @@ def evaluate_folder(system: System, photos: PhotoSet, options: Options) -> Folde
         failed=failed,
         paths=paths,
         pairing=pairing,
-        warnings=(*_scarcity(figures, pairing, subjects, wanted, suggestion), *_twins(pairing, paths)),
+        warnings=(*_scarcity(figures, pairing, subjects, wanted, suggestion, told), *_twins(pairing, paths)),
         notes=tuple(notes),
         seconds=time.perf_counter() - began,
     )
 
 
-def _suggest(pairing: Pairing, fmr: float) -> Threshold | None:
-    scores = pairing.scores
-    usable = ~scores.mated & ~np.isnan(scores.distances)
-    if not is_tellable(fmr, len(couples(scores.subjects[usable])[0])):
+def _couples_told(pairing: Pairing, figures: Figures) -> int:
+    """Couples of persons with a distance: all of them, where every picture gave a template."""
+    if not figures.failed_pairs:
+        return figures.couples
+    return len(couples(pairing.scores.subjects[_told(pairing)])[0])
+
+
+def _told(pairing: Pairing) -> NDArray[np.bool_]:
+    """Which pairs are non-mated and have a distance."""
+    told: NDArray[np.bool_] = ~pairing.scores.mated & ~np.isnan(pairing.scores.distances)
+    return told
+
+
+def _suggest(pairing: Pairing, fmr: float, couple_count: int) -> Threshold | None:
+    if not is_tellable(fmr, couple_count):
         return None
+    scores, usable = pairing.scores, _told(pairing)
     try:
         return threshold_at(scores.distances[usable], scores.subjects[usable], fmr)
     except ValueError:  # identical pictures in two persons' folders, of which a warning tells
@@ -125,15 +136,15 @@ def _suggest(pairing: Pairing, fmr: float) -> Threshold | None:
 
 
 def _scarcity(
-    figures: Figures, pairing: Pairing, subjects: np.ndarray, fmr: float, suggestion: Threshold | None
+    figures: Figures,
+    pairing: Pairing,
+    subjects: NDArray[np.int32],
+    fmr: float,
+    suggestion: Threshold | None,
+    told: int,
 ) -> list[str]:
-    """What these pairs are too few for."""
+    """What these pairs are too few for; `told` couples of persons have a distance."""
     warnings = []
-    scores = pairing.scores
-    couple_count, usable = (
-        len(couples(scores.subjects[chosen])[0])
-        for chosen in (~scores.mated, ~scores.mated & ~np.isnan(scores.distances))
-    )
     alone = int((np.bincount(subjects) == 1).sum())
     if figures.subjects < FEW_SUBJECTS:
         warnings.append(
@@ -147,12 +158,12 @@ def _scarcity(
         warnings.append(f"persons with one picture only, who take part in non-mated pairs alone: {alone:,}")
     if not figures.non_mated:
         warnings.append("there is one person only: no non-mated pairs, so nothing is known of the FMR")
-    elif suggestion is None and not is_tellable(fmr, usable):
-        offer = rounded_up(ENOUGH / max(1, usable))
+    elif suggestion is None and not is_tellable(fmr, told):
+        offer = rounded_up(ENOUGH / max(1, told))
         words = f", or ask for --fmr {scientific(offer)}" if offer <= 0.1 else ""
         warnings.append(
             f"no threshold can be suggested for FMR {scientific(fmr)}: it takes {ENOUGH / fmr:,.0f} couples of "
-            f"different persons with templates, here are {usable:,}; keep the model's own operating point{words}"
+            f"different persons with templates, here are {told:,}; keep the model's own operating point{words}"
         )
     elif suggestion is None:
         warnings.append(
@@ -163,13 +174,14 @@ def _scarcity(
         warnings.append(
             f"{pairing.non_mated_total:,} non-mated pairs are too many: a random {figures.non_mated:,} were taken"
         )
-    without = [point for point in figures.deployed if point.fmr is not None and point.fmr.value == 0]
-    if without and without[0].fmr is not None:
-        loosest = without[0]
+    perfect = [
+        (point.target, point.fmr.high) for point in figures.deployed if point.fmr is not None and point.fmr.value == 0
+    ]
+    for target, bound in perfect[:1]:  # the loosest; what holds there holds for the stricter ones
         warnings.append(
-            f"no false match between {couple_count:,} couples of persons at the threshold for FMR "
-            f"{scientific(loosest.target)}{' and stricter ones' if len(without) > 1 else ''}: that bounds the rate at "
-            f"{scientific(without[0].fmr.high)} (3 / couples), it does not show it to be zero"
+            f"no false match between {figures.couples:,} couples of persons at the threshold for FMR "
+            f"{scientific(target)}{' and stricter ones' if len(perfect) > 1 else ''}: that bounds the rate at "
+            f"{scientific(bound)} (3 / couples), it does not show it to be zero"
         )
     return warnings
 

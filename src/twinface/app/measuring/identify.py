@@ -7,9 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from twinface.app.measuring.system import System, stacked
+from twinface.app.measuring.system import System, numbered, stacked
 from twinface.datasets.photos import PhotoSet
 from twinface.errors import DataError
 from twinface.evaluation.identification import OpenSet, open_set
@@ -81,13 +79,11 @@ def evaluate_identify(system: System, photos: PhotoSet, choice: Choice, options:
         DataError: too few persons for the galleries, or persons of the encoder's training.
     """
     began = time.perf_counter()
-    names = sorted({photo.subject for photo in photos.photos})
+    names, subjects = numbered(photos)
     notes = [*photos.notes, *system.check_leak(names, options.allow_leak, photos.name)]
     galleries = _galleries(options, len(names), photos.name, notes)
     paths = [photo.path for photo in photos.photos]
     acquired = system.acquire(photos.files, paths, choice)
-    number = {name: place for place, name in enumerate(names)}
-    subjects = np.array([number[photo.subject] for photo in photos.photos], np.int32)
     templates = stacked(acquired, paths, refuse_poor=options.refuse_poor)
     sets = []
     for size in galleries:

@@ -19,6 +19,7 @@ from twinface.core.ports import Analyzer, TemplateCache
 from twinface.core.provenance import TrainingSet, shared_subjects
 from twinface.core.types import Acquired
 from twinface.datasets.files import Files
+from twinface.datasets.photos import PhotoSet
 from twinface.errors import DataError, SubjectLeak
 from twinface.models.registry import ModelEntry, find
 from twinface.services.embedding import Choice, embed
@@ -171,6 +172,13 @@ def _rule(entry: ModelEntry, identity: str, mirrored: bool, calibration: Path | 
         return entry.rule(mirrored, calibration)
     rules = entry.rules() if entry.rules_path.exists() else ()
     return next((rule for rule in rules if rule.model == identity), None)
+
+
+def numbered(photos: PhotoSet) -> tuple[list[str], NDArray[np.int32]]:
+    """The persons in order of their names, and whose each photo is, as a place among them, shape (N,)."""
+    names = sorted({photo.subject for photo in photos.photos})
+    number = {name: place for place, name in enumerate(names)}
+    return names, np.array([number[photo.subject] for photo in photos.photos], np.int32)
 
 
 def stacked(acquired: Mapping[str, Acquired], paths: Sequence[str], *, refuse_poor: bool) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from twinface.evaluation.curves import ErrorCurve, curve_of_steps, error_curve
-from twinface.evaluation.intervals import Interval, rate
+from twinface.evaluation.intervals import Interval, rate, short_of_perfection
 from twinface.evaluation.scores import Scores
 
 Floats = NDArray[np.float64]
@@ -92,8 +92,7 @@ def share_by_person(errors: ArrayLike, persons: ArrayLike, *, rounds: int = 1000
     for _ in range(rounds):
         drawn = draw_people(count, random)
         shares.append(float(drawn @ failed) / float(drawn @ trials))
-    found = percentiles(known.value, shares)
-    return Interval(known.value, found.low or known.low, found.high if found.high < 1 else known.high)
+    return short_of_perfection(percentiles(known.value, shares), known)
 
 
 def percentiles(value: float, rounds: ArrayLike) -> Interval:

@@ -38,6 +38,18 @@ def no_surer_than(found: Interval, independent: int) -> Interval:
     return Interval(found.value, min(found.low, low), max(found.high, high))
 
 
+def short_of_perfection(resampled: Interval, known: Interval) -> Interval:
+    """A resampled interval of a share with both errors and successes: no end of it is 0 or 1, as both were seen.
+
+    Args:
+        resampled: as drawn; an end of 0 or 1 only says that no round drew the few errors, or the few successes.
+        known: of the same share, whose ends stand in.
+    """
+    low = resampled.low if resampled.low > 0 else known.low
+    high = resampled.high if resampled.high < 1 else known.high
+    return Interval(known.value, min(low, known.value), max(high, known.value))
+
+
 def rate(errors: int, trials: int, independent: int | None = None) -> Interval:
     """Share of errors with Wilson's interval; no error in N independent trials bounds the rate at 3 / N.
 

@@ -12,7 +12,7 @@ from twinface.core.calibration import couples
 from twinface.core.decision import DecisionRule, OperatingPoint
 from twinface.evaluation.bootstrap import subject_bootstrap
 from twinface.evaluation.curves import ErrorCurve, error_curve
-from twinface.evaluation.intervals import Interval, no_surer_than, rate
+from twinface.evaluation.intervals import Interval, no_surer_than, rate, short_of_perfection
 from twinface.evaluation.scores import Scores
 from twinface.evaluation.verification import confusion
 
@@ -169,15 +169,10 @@ def _bounded(found: Interval | None, perfect: float, trials: int, few: bool) -> 
     if found is None:
         return None
     if abs(found.value - perfect) > 1e-12:  # an area is a sum, and rounded
-        wide, alone = no_surer_than(found, trials) if few else found, no_surer_than(_point(found), trials)
-        low = wide.low if wide.low > 0 else alone.low  # an error was seen: perfection is no end of the interval
-        return Interval(found.value, low, wide.high if wide.high < 1 else alone.high)
+        alone = no_surer_than(Interval(found.value, found.value, found.value), trials)
+        return short_of_perfection(no_surer_than(found, trials) if few else found, alone)
     none = rate(0, trials)
     return none if perfect == 0 else Interval(1.0, 1.0 - none.high, 1.0)
-
-
-def _point(found: Interval) -> Interval:
-    return Interval(found.value, found.value, found.value)
 
 
 def _deployed(scores: Scores, counts: _Counts, point: OperatingPoint, found: Mapping[str, Interval]) -> Deployed:
@@ -204,7 +199,5 @@ def _share(errors: int, trials: int, resampled: Interval | None, independent: in
     known = rate(errors, trials, independent)
     if resampled is None or errors in (0, trials):
         return known
-    low = resampled.low if resampled.low > 0 else known.low
-    high = resampled.high if resampled.high < 1 else known.high
-    wide = Interval(known.value, min(low, known.value), max(high, known.value))
+    wide = short_of_perfection(resampled, known)
     return no_surer_than(wide, independent) if few else wide

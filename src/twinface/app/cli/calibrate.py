@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from twinface.app.cli.output import console, printable, write_json
 from twinface.app.cli.progress import progress
 from twinface.app.settings import Settings
 from twinface.core.calibration import ENOUGH
-from twinface.core.files import reason, shown
+from twinface.core.files import shown
 from twinface.core.rates import scientific
 from twinface.core.wording import percent
 from twinface.errors import OutputError, TwinFaceError
@@ -127,12 +126,9 @@ def _check(target: Path, own: bool, report: Path | None) -> None:
         except TwinFaceError as error:
             raise OutputError(f"{error}; it is not overwritten, move it away or choose another --out") from error
     if report is not None:
-        if find_spec("matplotlib") is None:
-            raise TwinFaceError('--report draws with matplotlib; install it: pip install "twinface[evaluate]"')
-        try:
-            report.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{shown(report)}: no folder can be made there ({reason(error)})") from error
+        from twinface.app.measuring.reporting import prepare
+
+        prepare(report, "--report")
 
 
 def _write(out: Path, rules: list[DecisionRule]) -> None:

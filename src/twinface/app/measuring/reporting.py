@@ -44,7 +44,7 @@ THUMBNAIL = 180
 LIBRARIES = ("twinface", "numpy", "onnxruntime", "opencv-python-headless", "pillow")
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, option: str = "--out") -> None:
     """Makes the folder and sees that a report can be written, before the work is done rather than after.
 
     Raises:
@@ -52,9 +52,9 @@ def prepare(folder: Path) -> None:
         TwinFaceError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise TwinFaceError('--out draws with matplotlib; install it with: pip install "twinface[evaluate]"')
+        raise TwinFaceError(f'{option} draws with matplotlib; install it with: pip install "twinface[evaluate]"')
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{shown(folder)}: is a file; name a folder for the report")
+        raise OutputError(f"{shown(folder)}: is a file, no folder; name a folder for the report")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".twinface-probe"
@@ -69,7 +69,7 @@ def report_lfw(folder: Path, result: LfwResult, system: System, lfw: Lfw, figure
     names = [
         (lfw.path(*pair.first), lfw.path(*pair.second)) for pair in result.pairs
     ]  # fmt: skip
-    threshold = (result.at_deployed or result.at_best or (figures["threshold"], None))[0]
+    threshold = figures["threshold"]
     title = "LFW View 2" if result.options.protocol == "view2" else f"LFW View 1, {result.options.split}"
     return _write(
         folder,

@@ -24,8 +24,8 @@ from twinface.app.wiring import load_detector
 from twinface.core.geometry import iou
 from twinface.core.types import MIRRORED, Detection, Image
 from twinface.datasets import lfw
-from twinface.training.pictures import held_out, pool_pictures
-from twinface.training.teacher import FOUR_VIEWS, label, open_teacher
+from twinface.training.detection.pictures import held_out, pool_pictures
+from twinface.training.detection.teacher import FOUR_VIEWS, label, open_teacher
 from twinface.vision.detector import OnnxDetector
 from twinface.vision.images import decode
 from twinface.vision.session import SessionOptions

@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from twinface.training.distillation import DistillationRecipe, SceneStream, distil
-from twinface.training.pictures import read, training_pictures
-from twinface.training.teacher import open_teacher
+from twinface.training.detection.distillation import DistillationRecipe, SceneStream, distil
+from twinface.training.detection.pictures import read, training_pictures
+from twinface.training.detection.teacher import open_teacher
 
 SHARES = (0.45, 0.25, 0.3)
 """How often a scene draws from the pool's photos, its tight faces, LFW."""

@@ -15,7 +15,7 @@ import torch
 
 from twinface.core.contract import EncoderContract, write_contract
 from twinface.errors import DatasetMissing
-from twinface.training.backbones import ResNet29
+from twinface.training.backbones.resnet29 import ResNet29
 from twinface.training.dlib_weights import read_weights
 from twinface.training.export import store_half, to_onnx, write_onnx
 

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from twinface.core.contract import DetectorContract, RefinerContract, write_contract
-from twinface.training.detector import STRIDES, DetectorNet, ExportedDetector
+from twinface.training.detection.landmarks import LandmarkNet
+from twinface.training.detection.network import STRIDES, DetectorNet, ExportedDetector
 from twinface.training.export import to_onnx, write_onnx
-from twinface.training.landmarks import LandmarkNet
 
 MODELS = Path(__file__).parents[1] / "src" / "twinface" / "models"
 SOURCE = "Trained by the TwinFace developers with recipes/detector.py and recipes/landmarks.py; teacher: YuNet."

@@ -15,10 +15,10 @@ import numpy as np
 from safetensors.torch import load_file
 
 from twinface.models.registry import find_encoder
-from twinface.training.landmarks import CropStream, LandmarkNet, LandmarkRecipe, train_landmarks
-from twinface.training.pictures import read, training_pictures
-from twinface.training.scenes import Picture
-from twinface.training.teacher import TWO_VIEWS, LabelledFace, label, open_teacher
+from twinface.training.detection.landmarks import CropStream, LandmarkNet, LandmarkRecipe, train_landmarks
+from twinface.training.detection.pictures import read, training_pictures
+from twinface.training.detection.scenes import Picture
+from twinface.training.detection.teacher import TWO_VIEWS, LabelledFace, label, open_teacher
 from twinface.vision.alignment import cut
 
 SHARES = (0.4, 0.35, 0.25)

@@ -14,7 +14,7 @@ from pathlib import Path
 from twinface.core.files import write_atomically
 from twinface.core.provenance import TrainingSet, write_training
 from twinface.models.registry import HOME, TRAINING_SUFFIX
-from twinface.training.pictures import training_pictures
+from twinface.training.detection.pictures import training_pictures
 
 ENCODER = (
     TrainingSet("VGG Face", None),

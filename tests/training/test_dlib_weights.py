@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 from twinface.core.contract import parse_contract  # noqa: E402
 from twinface.core.similarity import normalise  # noqa: E402
 from twinface.errors import DatasetCorrupt, DatasetMissing  # noqa: E402
-from twinface.training.backbones import ResNet29  # noqa: E402
+from twinface.training.backbones.resnet29 import ResNet29  # noqa: E402
 from twinface.training.dlib_weights import HEAD, read_weights  # noqa: E402
 from twinface.vision.encoder import OnnxEncoder  # noqa: E402
 from twinface.vision.session import Session  # noqa: E402

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from torch import nn  # noqa: E402
 
 from twinface.errors import ContractMismatch, OutputError  # noqa: E402
-from twinface.training.backbones import ChannelAffine  # noqa: E402
+from twinface.training.backbones.resnet29 import ChannelAffine  # noqa: E402
 from twinface.training.export import fuse, store_half, tidy, to_onnx, write_onnx  # noqa: E402
 from twinface.vision.session import Session  # noqa: E402
 

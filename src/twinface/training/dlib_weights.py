@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from twinface.errors import DatasetCorrupt, DatasetMissing
-from twinface.training.backbones import ChannelAffine, ResNet29
+from twinface.training.backbones.resnet29 import ChannelAffine, ResNet29
 
 HEAD = b"\x01\x01\x01\x0dloss_metric_2"
 """How a network trained with dlib's metric loss begins: the format's version, then the loss layer's name."""

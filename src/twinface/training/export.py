@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from twinface.core.files import write_atomically
 from twinface.errors import ContractMismatch
-from twinface.training.backbones import ChannelAffine
+from twinface.training.backbones.resnet29 import ChannelAffine
 
 OPSET = 18
 """Operator set of the files; ONNX Runtime has run it since 1.14."""

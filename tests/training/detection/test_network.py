@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from twinface.training.detector import (  # noqa: E402
+from twinface.training.detection.network import (  # noqa: E402
     STRIDES,
     VALUES,
     DetectorNet,

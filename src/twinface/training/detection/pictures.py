@@ -12,7 +12,7 @@ import numpy as np
 from twinface.datasets import lfw
 from twinface.datasets.pairs import people_in, read_pairs
 from twinface.errors import DatasetCorrupt, DatasetMissing
-from twinface.training.scenes import Picture
+from twinface.training.detection.scenes import Picture
 
 
 def held_out(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from twinface.training.scenes import SceneOptions, ScenePainter, WeatherOptions, weather
+from twinface.training.detection.scenes import SceneOptions, ScenePainter, WeatherOptions, weather
 
 
 def pictures(colour: int) -> list[np.ndarray]:

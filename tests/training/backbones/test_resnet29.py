@@ -2,7 +2,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 
-from twinface.training.backbones import ChannelAffine, ResidualBlock, ResNet29  # noqa: E402
+from twinface.training.backbones.resnet29 import ChannelAffine, ResidualBlock, ResNet29  # noqa: E402
 
 
 def test_has_as_many_weights_as_dlibs_network():

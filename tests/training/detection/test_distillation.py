@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from twinface.training.distillation import DistillationRecipe, SceneStream, distil  # noqa: E402
-from twinface.training.scenes import SceneOptions  # noqa: E402
-from twinface.training.teacher import STRIDES, faces_in, label, teacher_maps  # noqa: E402
+from twinface.training.detection.distillation import DistillationRecipe, SceneStream, distil  # noqa: E402
+from twinface.training.detection.scenes import SceneOptions  # noqa: E402
+from twinface.training.detection.teacher import STRIDES, faces_in, label, teacher_maps  # noqa: E402
 
 FOUND = np.array([0.5, 0.5, 0.4, 0.4], np.float32)
 

@@ -22,9 +22,9 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from twinface.core.geometry import similarity_transform, transform
 from twinface.core.types import MIRRORED
-from twinface.training.detector import separable
-from twinface.training.scenes import Picture, WeatherOptions, weather
-from twinface.training.teacher import LabelledFace
+from twinface.training.detection.network import separable
+from twinface.training.detection.scenes import Picture, WeatherOptions, weather
+from twinface.training.detection.teacher import LabelledFace
 from twinface.training.weights import moving_average, save_weights
 
 

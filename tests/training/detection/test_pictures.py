@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from twinface.errors import DatasetCorrupt, DatasetMissing
-from twinface.training.pictures import held_out, read, training_pictures
+from twinface.training.detection.pictures import held_out, read, training_pictures
 
 
 def picture(path: Path) -> None:

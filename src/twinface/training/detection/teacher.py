@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from twinface.core.geometry import iou, non_maximum_suppression
 from twinface.core.types import MIRRORED
-from twinface.training.scenes import Picture
+from twinface.training.detection.scenes import Picture
 from twinface.vision.session import Session, SessionOptions
 
 Floats = NDArray[np.floating]

@@ -11,9 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from twinface.training.landmarks import CropStream, LandmarkNet, LandmarkRecipe, train_landmarks  # noqa: E402
-from twinface.training.scenes import WeatherOptions  # noqa: E402
-from twinface.training.teacher import LabelledFace  # noqa: E402
+from twinface.training.detection.landmarks import CropStream, LandmarkNet, LandmarkRecipe, train_landmarks  # noqa: E402
+from twinface.training.detection.scenes import WeatherOptions  # noqa: E402
+from twinface.training.detection.teacher import LabelledFace  # noqa: E402
 from twinface.vision.alignment import cut  # noqa: E402
 
 CALM = WeatherOptions(grey=0, blur=0, jpeg=0, noise=0)

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from twinface.training.detector import DetectorNet, LossWeights, distillation_loss
-from twinface.training.scenes import Picture, SceneOptions, ScenePainter
-from twinface.training.teacher import Teacher, teacher_maps
+from twinface.training.detection.network import DetectorNet, LossWeights, distillation_loss
+from twinface.training.detection.scenes import Picture, SceneOptions, ScenePainter
+from twinface.training.detection.teacher import Teacher, teacher_maps
 from twinface.training.weights import moving_average, save_weights
 
 

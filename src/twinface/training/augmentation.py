@@ -61,7 +61,8 @@ class AugmentationOptions:
         contrast: largest change either way, as a share.
         gamma: largest change either way of the exponent's logarithm.
         tint: largest change either way of one channel's strength, as a share.
-        noise: largest standard deviation of noise, grey levels.
+        noise: share with noise.
+        noise_sigma: its largest standard deviation, grey levels.
         occlusion: share partly covered by a rectangle of one colour.
         occluded: largest side of the rectangle, as a share of the crop's.
 
@@ -84,12 +85,13 @@ class AugmentationOptions:
     contrast: float = 0.2
     gamma: float = 0.25
     tint: float = 0.08
-    noise: float = 6.0
+    noise: float = 0.3
+    noise_sigma: float = 8.0
     occlusion: float = 0.1
     occluded: float = 0.45
 
     def __post_init__(self) -> None:
-        limits = {"rotation": 180.0, "noise": 255.0, "blur_sigma": 50.0, "jpeg_quality": 95.0, "gamma": 3.0}
+        limits = {"rotation": 180.0, "noise_sigma": 255.0, "blur_sigma": 50.0, "jpeg_quality": 95.0, "gamma": 3.0}
         for field in fields(self):
             value, most = getattr(self, field.name), limits.get(field.name, 1.0)
             if not 0.0 <= value <= most:
@@ -131,7 +133,7 @@ class Chances:
     paint: NDArray[np.float32]
     seeds: NDArray[np.int64]
 
-    def take(self, places: slice) -> Chances:
+    def take(self, places: slice | NDArray[np.int64]) -> Chances:
         """Those of some of the pictures."""
         return Chances(**{field.name: getattr(self, field.name)[places] for field in fields(self)})
 
@@ -168,7 +170,7 @@ def draw(options: AugmentationOptions, count: int, random: np.random.Generator) 
     corner = random.random((count, 2)) * (1.0 - sizes)
     return Chances(
         warp.astype(np.float32), side.astype(np.float32), sigma.astype(np.float32), quality.astype(np.float32),
-        light.astype(np.float32), befalls(options.grey), (options.noise * random.random(count) ** 2).astype(np.float32),
+        light.astype(np.float32), befalls(options.grey), (options.noise_sigma * random.random(count) * befalls(options.noise)).astype(np.float32),
         np.concatenate([corner, corner + sizes], 1).astype(np.float32),
         random.uniform(0.0, 255.0, (count, 3)).astype(np.float32), random.integers(0, 2**62, count),
     )  # fmt: skip
@@ -197,7 +199,7 @@ def augment(pictures: Tensor, chances: Chances, size: int) -> Tensor:
             f"{len(chances.side)} chances and crops of side {size}"
         )
     device = pictures.device
-    crops = _warp(pictures.permute(0, 3, 1, 2).float(), torch.from_numpy(chances.warp).to(device), size)
+    crops = _warp(pictures.permute(0, 3, 1, 2).contiguous().float(), torch.from_numpy(chances.warp).to(device), size)
     crops = _shrink(crops, chances.side)
     crops = _blur(crops, chances.sigma)
     crops = _light(crops, torch.from_numpy(chances.light).to(device))
@@ -261,7 +263,7 @@ def _light(crops: Tensor, light: Tensor) -> Tensor:
 
 
 def _noise(crops: Tensor, chances: Chances) -> Tensor:
-    for place in np.flatnonzero(chances.noise > 0.5):
+    for place in np.flatnonzero(chances.noise):
         random = torch.Generator().manual_seed(int(chances.seeds[place]))
         grains = torch.randn(crops.shape[1:], generator=random).to(crops.device)
         crops[place] += grains * float(chances.noise[place])

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from twinface.datasets.photos import Photo, PhotoSet, is_picture, open_folder, open_photos, open_table
+from twinface.datasets.photos import Photo, PhotoSet, is_picture, open_folder, open_named, open_photos, open_table
 from twinface.errors import DatasetCorrupt, DatasetMissing
 
 PEOPLE = {"Ada/1.jpg": b"a1", "Ada/2020/summer/2.PNG": b"a2", "Bob/1.webp": b"b1"}
@@ -71,6 +71,32 @@ class TestOpenFolder:
     def test_nothing_there(self, tmp_path):
         with pytest.raises(DatasetMissing, match="no such folder or archive"):
             open_folder(tmp_path / "nowhere")
+
+
+class TestOpenNamed:
+    def test_the_name_begins_with_the_person_s(self, tmp_path, lay):
+        made = {"Ada_1.jpg": "Ada", "Ada_Lovelace_02.PNG": "Ada_Lovelace", "Bob_b.webp": "Bob", "Cleo3.jpg": "Cleo"}
+        made |= {"Dan - 4.jpg": "Dan", "Eve.05.jpg": "Eve", "Jürgen7.jpg": "Jürgen", "Ann2b 11.jpg": "Ann2b"}
+        others = ("notes.txt", "._Ada_2.jpg", "Fay/1.jpg")
+        found = open_named(lay(tmp_path / "faces", dict.fromkeys([*made, *others], b"")))
+        assert told(found) == made
+        assert (found.name, found.notes) == ("faces", ())
+        assert [photo.path for photo in found.photos] == sorted(made)
+
+    def test_an_archive_as_well(self, tmp_path, pack):
+        found = open_named(pack(tmp_path / "faces.tgz", {"./Ada_1.jpg": b"a", "Bob_1.jpg": b"b"}))
+        assert told(found) == {"Ada_1.jpg": "Ada", "Bob_1.jpg": "Bob"}
+
+    @pytest.mark.parametrize("name", ["holiday.jpg", "_1.jpg", "0001.jpg", "12 34.jpg", "(1).jpg"])
+    def test_a_name_that_tells_no_person_is_named(self, tmp_path, lay, name):
+        with pytest.raises(DatasetCorrupt) as caught:
+            open_named(lay(tmp_path, {"Ada_1.jpg": b"", name: b""}))
+        assert f"{name}: the name tells no person; name it like Ada_1.jpg" in str(caught.value)
+
+    @pytest.mark.parametrize("made", [{}, {"notes.txt": b""}])
+    def test_nobody_in_it(self, tmp_path, lay, made):
+        with pytest.raises(DatasetMissing, match="holds no pictures of people; make a folder for each person, or name"):
+            open_named(lay(tmp_path, made))
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""Photos of known people: a folder for each person, or a table of paths, persons and groups."""
+"""Photos of known people: a folder for each person, names that begin with the person's, or a table."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,9 @@ PICTURES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".avif", ".heic", ".heif"}
 )
 """Endings by which pictures are known among other files."""
+
+_NUMBERED = re.compile(r"(.*[^\W\d])[\s.-]*[0-9]+")
+"""A name that ends in a number, and what stands before it, as far as its last letter."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,38 @@ def _wrapping(paths: Sequence[str]) -> int:
     """1 where all pictures lie in one folder and some in folders of that one, else 0."""
     tops = {path.split("/")[0] for path in paths}
     return 1 if len(tops) == 1 and any(path.count("/") > 1 for path in paths) else 0
+
+
+def open_named(root: Path) -> PhotoSet:
+    """A folder, or an archive, of pictures that lie side by side and are named after their persons.
+
+    Of "Ada_Lovelace_2.jpg" the person is what stands before the last underscore, of "Ada2.jpg", without any, what
+    stands before the number at the end.
+
+    Raises:
+        DatasetMissing: there is no picture in it.
+        DatasetCorrupt: a name tells no person, the archive is damaged, or a link leads out of the folder.
+    """
+    files = open_files(root)
+    paths = [path for path in files.names() if is_picture(path) and "/" not in path]
+    if not paths:
+        raise DatasetMissing(
+            f"{shown(root)}: holds no pictures of people; make a folder for each person, or name pictures Ada_1.jpg"
+        )
+    photos = tuple(Photo(path, _named_after(root, path)) for path in paths)
+    return PhotoSet(root.resolve().name, files, photos)
+
+
+def _named_after(root: Path, path: str) -> str:
+    """The person whose name begins the picture's."""
+    stem = PurePosixPath(path).stem
+    match = _NUMBERED.fullmatch(stem)
+    person = stem.rpartition("_")[0] if "_" in stem else match[1] if match else ""
+    if not person:
+        raise DatasetCorrupt(
+            f"{shown(root / path)}: the name tells no person; name it like Ada_1.jpg, or make a folder for each person"
+        )
+    return person
 
 
 def open_table(table: Path) -> PhotoSet:

@@ -9,6 +9,7 @@ TwinFaceError
   PolicyError    BadPolicy
   DataError      DatasetMissing, DatasetCorrupt, SubjectLeak
   RecipeError
+  TrainingDiverged
   OutputError
 
 A message says what was wrong, with which input, and what to do next.
@@ -147,6 +148,10 @@ class SubjectLeak(DataError):
 
 class RecipeError(TwinFaceError):
     """A training recipe is malformed."""
+
+
+class TrainingDiverged(TwinFaceError):
+    """The loss of a training run is no finite number any more."""
 
 
 class OutputError(TwinFaceError):

@@ -12,7 +12,20 @@ from typing import Annotated, NoReturn, cast
 
 import typer
 
-from twinface.app.cli import benchmark, cache, calibrate, compare, data, detect, doctor, embed, evaluate, models
+from twinface.app.cli import (
+    benchmark,
+    cache,
+    calibrate,
+    compare,
+    data,
+    detect,
+    doctor,
+    embed,
+    evaluate,
+    export,
+    models,
+    train,
+)  # fmt: skip
 from twinface.app.cli.output import SAME, TROUBLE, complain
 from twinface.core.files import reason
 from twinface.errors import TwinFaceError
@@ -36,9 +49,11 @@ app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="evaluate")
 app.command("detect")(detect.detect)
 app.command("embed")(embed.embed)
+app.command("export")(export.export)
 app.add_typer(models.app, name="models")
 data.app.command("cache")(cache.cache)
 app.add_typer(data.app, name="data")
+app.command("train")(train.train)
 app.command("benchmark")(benchmark.benchmark)
 app.command("doctor")(doctor.doctor)
 

@@ -39,6 +39,7 @@ RefusePoor = Annotated[
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Test on persons the model was trained on; the report says so loudly.")
 ]
+Unseen = Annotated[bool, typer.Option("--unseen", help="Leave out persons the model was trained on.")]
 
 
 @app.command("lfw")
@@ -94,6 +95,7 @@ def evaluate_folder(
     calibration: Calibration = None,
     refuse_poor: RefusePoor = False,
     allow_leak: AllowLeak = False,
+    unseen: Unseen = False,
     no_cache: options.NoCache = False,
     flip: options.Flip = None,
     model: options.Model = None,
@@ -106,7 +108,7 @@ def evaluate_folder(
     from twinface.app.measuring import folder as own
     from twinface.datasets.photos import open_photos
 
-    asked = own.Options(fmr, refuse_poor, allow_leak)
+    asked = own.Options(fmr, refuse_poor, allow_leak, unseen)
     if out is not None and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
         raise TwinFaceError(f"{shown(out)}: lies in the folder that is measured; put the report elsewhere")
     _check_out(out)
@@ -145,6 +147,7 @@ def evaluate_identify(
     out: Out = None,
     refuse_poor: RefusePoor = False,
     allow_leak: AllowLeak = False,
+    unseen: Unseen = False,
     no_cache: options.NoCache = False,
     flip: options.Flip = None,
     model: options.Model = None,
@@ -157,7 +160,7 @@ def evaluate_identify(
     from twinface.datasets.lfw import open_lfw
     from twinface.datasets.photos import open_photos
 
-    asked = identify.Options(tuple(gallery) if gallery else None, fpir, draws, refuse_poor, allow_leak)
+    asked = identify.Options(tuple(gallery) if gallery else None, fpir, draws, refuse_poor, allow_leak, unseen)
     if root is not None and on is not None:
         raise TwinFaceError("evaluate identify takes either --root LFW or --on FOLDER")
     _check_out(out)
@@ -188,6 +191,7 @@ def evaluate_fairness(
     calibration: Calibration = None,
     refuse_poor: RefusePoor = False,
     allow_leak: AllowLeak = False,
+    unseen: Unseen = False,
     no_cache: options.NoCache = False,
     flip: options.Flip = None,
     model: options.Model = None,
@@ -199,7 +203,7 @@ def evaluate_fairness(
     from twinface.app.measuring import as_json, fairness, rows
     from twinface.datasets.pool import open_pool
 
-    asked = fairness.Options(tuple(by) if by else None, fmr, refuse_poor, allow_leak)
+    asked = fairness.Options(tuple(by) if by else None, fmr, refuse_poor, allow_leak, unseen)
     _check_out(out)
     photos = open_pool(root)
     system = _system(model, detector, provider, threads, flip, calibration, no_cache)

@@ -43,12 +43,14 @@ class Options:
         fmr: the operating point; None for the default one.
         refuse_poor: whether faces that `compare` refuses for quality count as failures to acquire.
         allow_leak: whether persons the encoder was trained on may be tested.
+        unseen: whether such persons are left out.
     """
 
     by: tuple[str, ...] | None = None
     fmr: float | None = None
     refuse_poor: bool = False
     allow_leak: bool = False
+    unseen: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,8 @@ def evaluate_fairness(system: System, photos: PhotoSet, options: Options) -> Fai
         ModelNotFound: the encoder has no operating points.
     """
     began = time.perf_counter()
+    if options.unseen:
+        photos = system.unseen(photos)
     if system.rule is None:
         raise ModelNotFound(
             f"{system.encoder.name}: has no operating points to compare groups at; calibrate it first (twinface "

@@ -34,11 +34,13 @@ class Options:
         fmr: a threshold is suggested for this; None for the default of the system's rule, or 1e-3.
         refuse_poor: whether faces that `compare` refuses for quality count as failures to acquire.
         allow_leak: whether persons the encoder was trained on may be tested.
+        unseen: whether such persons are left out.
     """
 
     fmr: float | None = None
     refuse_poor: bool = False
     allow_leak: bool = False
+    unseen: bool = False
 
     def __post_init__(self) -> None:
         if self.fmr is not None and not 0 < self.fmr < 1:
@@ -83,6 +85,8 @@ def evaluate_folder(system: System, photos: PhotoSet, options: Options) -> Folde
         DataError: there is nothing to compare, or the persons were in the encoder's training.
     """
     began = time.perf_counter()
+    if options.unseen:
+        photos = system.unseen(photos)
     names, subjects = numbered(photos)
     notes = [*photos.notes, *system.check_leak(names, options.allow_leak, photos.name)]
     paths = tuple(photo.path for photo in photos.photos)

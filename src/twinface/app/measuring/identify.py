@@ -32,6 +32,7 @@ class Options:
         draws: how often a gallery is drawn at random; None for ten times, and more often the smaller it is.
         refuse_poor: whether faces that `compare` refuses for quality count as failures to acquire.
         allow_leak: whether persons the encoder was trained on may be tested.
+        unseen: whether such persons are left out.
     """
 
     galleries: tuple[int, ...] | None = None
@@ -39,6 +40,7 @@ class Options:
     draws: int | None = None
     refuse_poor: bool = False
     allow_leak: bool = False
+    unseen: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.fpir < 1:
@@ -79,6 +81,8 @@ def evaluate_identify(system: System, photos: PhotoSet, choice: Choice, options:
         DataError: too few persons for the galleries, or persons of the encoder's training.
     """
     began = time.perf_counter()
+    if options.unseen:
+        photos = system.unseen(photos)
     names, subjects = numbered(photos)
     notes = [*photos.notes, *system.check_leak(names, options.allow_leak, photos.name)]
     galleries = _galleries(options, len(names), photos.name, notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from twinface.core.provenance import TrainingSet, shared_subjects
 from twinface.core.types import Acquired
 from twinface.datasets.files import Files
 from twinface.datasets.photos import PhotoSet
-from twinface.errors import DataError, SubjectLeak
+from twinface.errors import DataError, DatasetMissing, SubjectLeak
 from twinface.models.registry import ModelEntry, find
 from twinface.services.embedding import Choice, embed
 
@@ -95,6 +95,27 @@ class System:
                 self.analyzer, files.read(wanted), choice=choice, cache=self.cache, advance=advance, workers=cores()
             )
 
+    def unseen(self, photos: PhotoSet) -> PhotoSet:
+        """The photos of persons the encoder was not trained on, with a note on how many that leaves out.
+
+        Raises:
+            DatasetMissing: nobody is left.
+        """
+        subjects = {photo.subject for photo in photos.photos}
+        seen = shared_subjects(self.encoder.training or (), subjects)
+        if not seen:
+            return photos
+        kept = tuple(photo for photo in photos.photos if photo.subject not in seen)
+        if not kept:
+            raise DatasetMissing(
+                f"{photos.name}: {self.encoder.name} was trained on everybody in it; test it on others"
+            )
+        note = (
+            f"{len(photos.photos) - len(kept):,} pictures of {len(seen):,} persons that {self.encoder.name} was "
+            "trained on are left out"
+        )
+        return replace(photos, photos=kept, notes=(*photos.notes, note))
+
     def check_leak(self, tested: Iterable[str], allowed: bool, dataset: str = "", *, judging: bool = True) -> list[str]:
         """Sees to it that the encoder was trained on none of the persons it is tested on, and its rule fits.
 
@@ -128,7 +149,10 @@ class System:
                 few = ", ".join(sorted(seen)[:3]) + (", ..." if len(seen) > 3 else "")
                 words = f"{part.name} was trained on {len(seen)} of the {len(people)} persons tested ({few})"
                 if refused:
-                    raise SubjectLeak(f"{words}; test it on others, or say --allow-leak and call the figure flattering")
+                    raise SubjectLeak(
+                        f"{words}; leave them out with --unseen, test it on others, or say --allow-leak and call the "
+                        "figure flattering"
+                    )
                 notes.append(f"LEAK: {words}; the figures flatter it" if part is self.encoder else words)
             unlisted = [one.dataset for one in part.training if one.subjects is None]
             if unlisted and part is self.encoder:

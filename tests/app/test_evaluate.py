@@ -141,6 +141,22 @@ def test_a_model_is_not_tested_on_those_it_was_trained_on(cli, lfw, tmp_path):
     assert "LEAK: resnet29 was trained on 1 of the 2 persons" in shouted.out
 
 
+def test_persons_the_model_was_trained_on_can_be_left_out(cli, people, tmp_path):
+    for path in HOME.glob("resnet29.*"):
+        shutil.copy(path, tmp_path)
+    record = {"sets": [{"dataset": "sailors", "subjects": ["grace hopper"]}]}
+    (tmp_path / "resnet29.training.json").write_text(json.dumps(record))
+    asked = ("evaluate", "folder", people, "--model", tmp_path / "resnet29.json", "--json", "--fmr", "0.1")
+    cli(*asked).refuses("resnet29 was trained on 1 of the", "(Grace_Hopper)", "--unseen")
+    without = json.loads(cli(*asked, "--unseen").out)
+    everybody = json.loads(cli(*asked, "--allow-leak").out)
+    assert without["subjects"] == everybody["subjects"] - 1
+    assert any("2 pictures of 1 person that resnet29 was trained on are left out" in note for note in without["notes"])
+    record["sets"][0]["subjects"] = [folder.name for folder in people.iterdir()]
+    (tmp_path / "resnet29.training.json").write_text(json.dumps(record))
+    cli(*asked, "--unseen").refuses("resnet29 was trained on everybody in it")
+
+
 def test_groups_from_a_table(cli, people, tmp_path):
     (people / "people.csv").write_text(
         "path,subject,crew\nEileen_Collins/Eileen_Collins_0001.jpg,Collins,space\n"

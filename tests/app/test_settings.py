@@ -2,7 +2,7 @@
 
 import pytest
 
-from twinface.app.settings import MOST_THREADS, Settings
+from twinface.app.settings import MOST_THREADS, Settings, hub_endpoint
 from twinface.errors import TwinFaceError
 
 
@@ -48,3 +48,8 @@ def test_threads_must_be_a_whole_number(threads):
 def test_threads_beyond_reason_are_refused_before_onnx_runtime_starts_them(threads):
     with pytest.raises(TwinFaceError, match=rf"threads must be a number from 0 to {MOST_THREADS}, got {threads}"):
         Settings(threads=threads)
+
+
+def test_the_hubs_address():
+    assert hub_endpoint({}) is hub_endpoint({"HF_ENDPOINT": ""}) is None
+    assert hub_endpoint({"HF_ENDPOINT": "https://hub.example"}) == "https://hub.example"

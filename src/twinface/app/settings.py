@@ -71,3 +71,9 @@ def data_folder(environment: Mapping[str, str] | None = None) -> Path:
 
     found = os.environ if environment is None else environment
     return Path(found.get("TWINFACE_DATA") or user_data_path("twinface", appauthor=False))
+
+
+def hub_endpoint(environment: Mapping[str, str] | None = None) -> str | None:
+    """Address of another Hub than the public one, as the Hub's own tools have it (HF_ENDPOINT)."""
+    found = os.environ if environment is None else environment
+    return found.get("HF_ENDPOINT") or None

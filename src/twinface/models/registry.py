@@ -20,6 +20,8 @@ DEFAULT_ENCODER = "resnet29"
 DEFAULT_DETECTOR = "scout"
 RULES_SUFFIX = ".decision.json"
 TRAINING_SUFFIX = ".training.json"
+RESULTS_SUFFIX = ".results.json"
+"""What came of the run that trained a shipped model; for people."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,9 @@ def read_rules(path: Path) -> tuple[DecisionRule, ...]:
 
 def shipped(home: Path = HOME) -> list[ModelEntry]:
     """The models inside the package, by name."""
-    paths = sorted(path for path in home.glob("*.json") if not path.name.endswith((RULES_SUFFIX, TRAINING_SUFFIX)))
+    paths = sorted(
+        path for path in home.glob("*.json") if not path.name.endswith((RULES_SUFFIX, TRAINING_SUFFIX, RESULTS_SUFFIX))
+    )
     return [_read(path) for path in paths]
 
 

@@ -18,6 +18,7 @@ State = Literal["ok", "missing", "bad"]
 EXTRAS = (
     ("pillow_heif", "HEIC and HEIF pictures", 'pip install "twinface[heif]"'),
     ("matplotlib", "report pages with plots", 'pip install "twinface[evaluate]"'),
+    ("huggingface_hub", "models from the Hugging Face Hub", 'pip install "twinface[hub]"'),
     ("torch", "training and export", 'pip install "twinface[train]"'),
 )
 """Optional modules: what each is for and how to get it."""

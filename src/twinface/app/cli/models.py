@@ -1,14 +1,19 @@
-"""`twinface models list|show|verify`."""
+"""`twinface models list|show|verify|push|pull`."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from twinface.app.cli import options
 from twinface.app.cli.output import TROUBLE, complain, console, write_json
+from twinface.app.settings import data_folder, hub_endpoint
 from twinface.core.contract import EncoderContract
 from twinface.core.files import shown
 from twinface.core.provenance import TrainingSet
@@ -16,7 +21,9 @@ from twinface.core.rates import scientific
 from twinface.errors import ModelError
 from twinface.models.registry import ModelEntry, find, shipped
 
-app = typer.Typer(help="The models inside the package.")
+app = typer.Typer(help="The models inside the package, and those of the Hugging Face Hub.")
+
+Repo = Annotated[str, typer.Argument(metavar="ORG/NAME", help="Repository at the Hugging Face Hub (or HF_ENDPOINT).")]
 
 
 @app.command("list")
@@ -101,6 +108,72 @@ def verify_models(
             complain(str(error))
     if bad:
         raise typer.Exit(TROUBLE)
+
+
+@app.command("push")
+def push_model(
+    repo: Repo,
+    model: Annotated[str, typer.Option("--model", help="Which one: a name (twinface models list) or a contract path.")],
+    weights: Annotated[
+        Path | None, options.path("--weights", "Weights for training on (.safetensors), to go with it.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Only its owners see it.")] = False,
+    message: Annotated[str | None, typer.Option("--message", help="What the commit says.")] = None,
+) -> None:
+    """Publish a model: ONNX, contract and card, with decision rules and training record where there are.
+
+    Who you are is known from hf auth login or HF_TOKEN.
+    """
+    from twinface.models.hub import push
+
+    entry = find(model)
+    commit = push(repo, entry, weights=weights, private=private, message=message, endpoint=hub_endpoint())
+    typer.echo(f"{entry.name}: pushed to {repo}, commit {commit}")
+    typer.echo(f"next: twinface models pull {repo} --revision {commit} --sha256 {entry.contract.sha256}")
+
+
+@app.command("pull")
+def pull_model(
+    repo: Repo,
+    revision: Annotated[str, typer.Option("--revision", help="Branch, tag or commit.")] = "main",
+    out: Annotated[
+        Path | None, options.path("--out", "Folder to put it in; default: models/ORG--NAME in your data folder.")
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", metavar="DIGEST", help="The digest that the ONNX file must have.")
+    ] = None,
+) -> None:
+    """Fetch a model that push has published, check every file, keep it whole or not at all."""
+    from twinface.models.hub import pull
+
+    target = out or data_folder() / "models" / repo.replace("/", "--")
+    with _bar(f"pulling {repo}") as move:
+        pulled = pull(repo, target, revision=revision, sha256=sha256, endpoint=hub_endpoint(), progress=move)
+    name, path = pulled.entry.name, str(pulled.contract_path)
+    given = shlex.quote(path if path.isprintable() else shown(path))  # whole, as it is there to be copied
+    option = "--model" if isinstance(pulled.entry.contract, EncoderContract) else "--detector"
+    typer.echo(f"{name}: in {shown(pulled.entry.folder)}, commit {pulled.commit} of {repo}")
+    if not pulled.calibrated:
+        typer.echo(
+            f"no decision rules for it came along; measure them first: twinface calibrate --model {given} --out FILE, "
+            "and give them to compare with --calibration FILE"
+        )
+    typer.echo(f"next: twinface compare {option} {given} FIRST SECOND")
+
+
+@contextmanager
+def _bar(words: str) -> Iterator[Callable[[int, int], object]]:
+    """Bytes, speed and time remaining on stderr, where somebody sees it."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    shown_on = console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=shown_on, transient=True, disable=not shown_on.is_terminal) as progress:
+        task = progress.add_task(words, total=None)
+        yield lambda here, total: progress.update(task, completed=here, total=total)
 
 
 def _facts(entry: ModelEntry) -> dict[str, Any]:

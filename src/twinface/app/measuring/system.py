@@ -111,7 +111,8 @@ class System:
                 f"{photos.name}: {self.encoder.name} was trained on everybody in it; test it on others"
             )
         note = (
-            f"{len(photos.photos) - len(kept):,} pictures of {len(seen):,} persons that {self.encoder.name} was "
+            f"{len(photos.photos) - len(kept):,} pictures of {len(seen):,} person{'s' * (len(seen) > 1)} that "
+            f"{self.encoder.name} was "
             "trained on are left out"
         )
         return replace(photos, photos=kept, notes=(*photos.notes, note))

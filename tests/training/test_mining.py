@@ -143,6 +143,18 @@ def test_hard_anchors_are_drawn_in_proportion_and_easy_ones_hardly():
     assert sorted(bank.draw(4, 0, random)) == [0, 1, 2, 3]  # whoever is easy is still there
 
 
+def test_anchors_can_be_drawn_from_some_rows_alone_whose_neighbours_come_along():
+    bank = bank_of(40, groups=[0] * 40)
+    bank.search()
+    among = np.array([3, 17, 20])
+    random = np.random.default_rng(0)
+    assert {int(bank.draw(1, 0, random, among)[0]) for _ in range(200)} == {3, 17, 20}
+    assert sorted(bank.draw(9, 0, random, among)) == [3, 17, 20]
+    one = bank.draw(1, 3, random, among[:1])
+    assert one[0] == 3
+    assert set(one[1:].tolist()) == set(bank.neighbours[3].tolist())
+
+
 def test_anchors_are_drawn_alike_where_nothing_is_hard():
     bank = bank_of(4, groups=[0] * 4, margin=0.0, recipe=MiningRecipe(nearest=2, slack=0.0))
     bank.search()

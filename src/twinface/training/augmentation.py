@@ -155,7 +155,8 @@ def draw(options: AugmentationOptions, count: int, random: np.random.Generator) 
     # many resolutions differ most where they are lowest, so their logarithm is drawn evenly
     sides = np.exp(np.linspace(math.log(options.smallest), 0.0, SMALL_SIDES, endpoint=False))
     side = np.where(befalls(options.low_resolution), random.choice(sides, count), 1.0)
-    sigma = np.where(befalls(options.blur), random.uniform(0.3, max(0.3, options.blur_sigma), count), 0.0)
+    least = min(0.3, options.blur_sigma)
+    sigma = np.where(befalls(options.blur), random.uniform(least, options.blur_sigma, count), 0.0)
     quality = np.where(befalls(options.jpeg), random.uniform(options.jpeg_quality, 95.0, count), 0.0)
     light = np.stack(
         [
@@ -168,9 +169,11 @@ def draw(options: AugmentationOptions, count: int, random: np.random.Generator) 
     )
     sizes = random.uniform(0.15, 1.0, (count, 2)) * options.occluded * befalls(options.occlusion)[:, None]
     corner = random.random((count, 2)) * (1.0 - sizes)
+    grey = befalls(options.grey)
+    noise = options.noise_sigma * random.random(count) * befalls(options.noise)
     return Chances(
         warp.astype(np.float32), side.astype(np.float32), sigma.astype(np.float32), quality.astype(np.float32),
-        light.astype(np.float32), befalls(options.grey), (options.noise_sigma * random.random(count) * befalls(options.noise)).astype(np.float32),
+        light.astype(np.float32), grey, noise.astype(np.float32),
         np.concatenate([corner, corner + sizes], 1).astype(np.float32),
         random.uniform(0.0, 255.0, (count, 3)).astype(np.float32), random.integers(0, 2**62, count),
     )  # fmt: skip
@@ -242,12 +245,15 @@ def _blur(crops: Tensor, sigmas: NDArray[np.float32]) -> Tensor:
         return crops
     places = torch.from_numpy(chosen).to(crops.device)
     sigma = torch.from_numpy(sigmas[chosen]).to(crops.device)
-    reach = math.ceil(2.5 * float(sigmas.max()))
+    reaches = np.ceil(2.5 * sigmas[chosen])  # each its own, or a picture's blur would depend on the others' beside it
+    reach = int(reaches.max())
     steps = torch.arange(-reach, reach + 1, device=crops.device, dtype=torch.float32)
     kernels = torch.exp(-0.5 * (steps / sigma[:, None]) ** 2)
+    kernels = kernels * (steps.abs() <= torch.from_numpy(reaches).to(crops.device)[:, None])
     kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(3, 0)
     size = crops.shape[2]
-    planes = F.pad(crops[places], (reach, reach, reach, reach), mode="replicate").reshape(1, -1, size + 2 * reach, size + 2 * reach)  # fmt: skip  # noqa: E501
+    side = size + 2 * reach
+    planes = F.pad(crops[places], (reach, reach, reach, reach), mode="replicate").reshape(1, -1, side, side)
     planes = F.conv2d(planes, kernels[:, None, :, None], groups=len(kernels))
     planes = F.conv2d(planes, kernels[:, None, None, :], groups=len(kernels))
     crops[places] = planes.reshape(len(chosen), 3, size, size)
@@ -266,7 +272,7 @@ def _noise(crops: Tensor, chances: Chances) -> Tensor:
     for place in np.flatnonzero(chances.noise):
         random = torch.Generator().manual_seed(int(chances.seeds[place]))
         grains = torch.randn(crops.shape[1:], generator=random).to(crops.device)
-        crops[place] += grains * float(chances.noise[place])
+        crops[place] = (crops[place] + grains * float(chances.noise[place])).clamp(0.0, 255.0)
     return crops
 
 

@@ -56,7 +56,7 @@ class BatchMaker:
     def __init__(self, roster: Roster, parts: Sequence[BatchPart], seed: int, bank: MemoryBank | None = None) -> None:
         self._roster, self._parts, self._seed, self._bank = roster, tuple(parts), seed, bank
         self._epoch: tuple[int, _Pairs] | None = None
-        self._places = [roster.within(part.sources) for part in parts]
+        self._places = [roster.within(part.sources, part.groups) for part in parts]
         self._albums: list[list[Rows]] = []
         for number, (part, places) in enumerate(zip(parts, self._places, strict=True)):
             self._albums.append(roster.albums(places, part.pictures) if part.kind == "per-class" else [])
@@ -73,7 +73,8 @@ class BatchMaker:
         if self._parts[0].kind == "pairs":
             return math.ceil(len(self._pairs(0).mated) / self._parts[0].count)
         pictures = len(np.unique(np.concatenate(self._places)))
-        return max(1, round(pictures / len(self.batch(0).places)))
+        # not the length of a batch: before the memory bank has searched, batches hold no neighbours
+        return max(1, round(pictures / sum(_pictures(part) for part in self._parts)))
 
     def batch(self, step: int) -> Batch:
         """The batch of a step; steps count from 0."""
@@ -93,7 +94,7 @@ class BatchMaker:
             chosen = random.choice(len(albums), part.count, replace=part.count > len(albums))
             return np.concatenate([random.choice(albums[one], part.pictures, replace=False) for one in chosen])
         assert self._bank is not None  # checked at the start
-        hard = self._bank.draw(part.count, part.pictures, random)
+        hard = self._bank.draw(part.count, part.pictures, random, places)
         again = random.choice(hard, min(part.views, len(hard)), replace=False)
         return np.concatenate([hard, again])
 
@@ -117,9 +118,11 @@ class BatchMaker:
 
     def _check(self, number: int, part: BatchPart, places: Rows, albums: list[Rows]) -> None:
         where = f"batch.{number}"
-        named = ", ".join(part.sources) or "any source"
+        named = " and ".join(", ".join(some) for some in (part.sources, part.groups) if some) or "any source"
         if not len(places):
-            raise RecipeError(f"{where}.sources: there are no training pictures of {named}")
+            key = "groups" if len(self._roster.within(part.sources)) else "sources"
+            there = f"; the groups are {', '.join(self._roster.names) or 'not known'}" if key == "groups" else ""
+            raise RecipeError(f"{where}.{key}: there are no training pictures of {named}{there}")
         if part.kind == "per-class" and len(albums) < 2:
             raise RecipeError(
                 f"{where}.pictures: {len(albums)} persons of {named} have {part.pictures} pictures or more for "
@@ -132,6 +135,13 @@ class BatchMaker:
             if not mated.any() or mated.all():
                 lack = "two pictures of one person" if not mated.any() else "two persons"
                 raise RecipeError(f"{where}: the training pictures of {named} lack {lack}; pairs need both kinds")
+
+
+def _pictures(part: BatchPart) -> int:
+    """How many a part brings, if no anchor lacks neighbours."""
+    if part.kind == "neighbours":
+        return part.count * (1 + part.pictures) + part.views
+    return part.count * part.pictures if part.kind == "per-class" else part.count
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from twinface.errors import TrainingDiverged
+from twinface.core.files import reason
+from twinface.errors import ContractMismatch, TrainingDiverged
 from twinface.training.augmentation import augment
 from twinface.training.checkpoint import optimiser_state, restore_optimiser
 from twinface.training.loading import Loaded
@@ -24,7 +26,6 @@ from twinface.training.preprocessing import preprocessing
 from twinface.training.recipe import OptimiserRecipe, Recipe, ScheduleRecipe
 from twinface.training.start import starting_network
 from twinface.training.twin import Twin
-from twinface.training.weights import moving_average
 
 MIX = 15
 """Names the random stream of mixed pictures."""
@@ -52,6 +53,15 @@ def build_optimiser(recipe: OptimiserRecipe, parameters: list[nn.Parameter]) -> 
         return SGD(parameters, recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     kind = Adam if recipe.name == "adam" else AdamW
     return kind(parameters, recipe.learning_rate, weight_decay=recipe.weight_decay)
+
+
+def diverged(what: str, value: float, step: int, recipe: OptimiserRecipe) -> TrainingDiverged:
+    """The error for a training that has left all bounds."""
+    return TrainingDiverged(
+        f"{what} became {value} at step {step}; start again with a lower optimiser.learning_rate (it was "
+        f"{recipe.learning_rate:g}) or optimiser.clip (it was {recipe.clip:g}, 0 for none); the checkpoints made "
+        "before are intact"
+    )
 
 
 class Learner:
@@ -84,11 +94,11 @@ class Learner:
         self._teacher = None if materials.teacher is None else materials.teacher.to(fabric.device)
         torch.manual_seed(recipe.seed)
         backbone, self.preprocessing = recipe.backbone, preprocessing(recipe).to(fabric.device)
-        twin = Twin(
+        twin: Twin = Twin(
             starting_network(backbone.start, backbone.name, backbone.dimension, self.preprocessing.size), backbone.unit
         ).to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._start = {name: value.detach().clone() for name, value in twin.backbone.state_dict().items()}
-        self._average = moving_average(twin, recipe.optimiser.average) if recipe.optimiser.average else None
+        self._start = deepcopy(twin.backbone).requires_grad_(False) if recipe.optimiser.blend < 1.0 else None
+        self._average = deepcopy(twin).requires_grad_(False) if recipe.optimiser.average else None
         persons = int(self._roster.persons.max()) + 1
         self._losses: list[tuple[str, float, Loss]] = []
         for number, one in enumerate(recipe.loss):
@@ -112,7 +122,7 @@ class Learner:
             The loss, as "loss", and each of its terms, unweighted, by name; of all processes together.
 
         Raises:
-            TrainingDiverged: the loss is no number.
+            TrainingDiverged: the loss or its gradient is no finite number; the weights are still those of before.
         """
         step = loaded.request.step + 1
         for group in self._optimiser.param_groups:
@@ -123,22 +133,21 @@ class Learner:
         given = self._input(loaded, self._gathered(local, loaded), crops)
         terms = {name: loss(given) for name, _, loss in self._losses}
         total = torch.stack([weight * terms[name] for name, weight, _ in self._losses]).sum()
-        figures = {"loss": float(total.detach()), **{name: float(value.detach()) for name, value in terms.items()}}
-        if not math.isfinite(figures["loss"]):
-            raise TrainingDiverged(
-                f"the loss became {figures['loss']} at step {step}; lower optimiser.learning_rate (now "
-                f"{self._recipe.optimiser.learning_rate:g}) or set optimiser.clip, and resume or start again"
-            )
+        # at once, as each look at a GPU's figures waits for it
+        loss, *values = torch.stack([total, *terms.values()]).detach().tolist()
+        if not math.isfinite(loss):
+            raise diverged("the loss", loss, step, self._recipe.optimiser)
         self._optimiser.zero_grad(set_to_none=True)
         self._fabric.backward(total)
-        if self._recipe.optimiser.clip:
-            nn.utils.clip_grad_norm_(self._parameters, self._recipe.optimiser.clip)
+        norm = float(nn.utils.clip_grad_norm_(self._parameters, self._recipe.optimiser.clip or math.inf))
+        if not math.isfinite(norm):
+            raise diverged("the gradient's norm", norm, step, self._recipe.optimiser)
         self._optimiser.step()
         self._follow(step)
         if self._bank is not None:
             rows = torch.from_numpy(loaded.request.batch.places)
             self._bank.update(rows, given.embeddings.detach().cpu())
-        return figures
+        return {"loss": loss, **dict(zip(terms, values, strict=True))}
 
     def _crops(self, loaded: Loaded) -> Tensor:
         pictures = loaded.pictures.to(self._fabric.device, non_blocking=True)
@@ -155,11 +164,14 @@ class Learner:
 
     def _gathered(self, local: Tensor, loaded: Loaded) -> Tensor:
         """What all processes made of the batch, without what was added to give each as many pictures."""
-        if self._fabric.world_size == 1:
+        world = self._fabric.world_size
+        if world == 1:
             return local
-        every = self._fabric.all_gather(local, sync_grads=True)
-        assert isinstance(every, Tensor)  # a tensor's gathering is one
-        return every.reshape(-1, local.shape[1])[: len(loaded.request.batch.places)]
+        parts = [torch.empty_like(local) for _ in range(world)]
+        torch.distributed.all_gather(parts, local.detach().contiguous())
+        # a gradient flows through this process's pictures alone, and is then averaged over the processes: so much more
+        parts[self._fabric.global_rank] = local + (world - 1) * (local - local.detach())
+        return torch.cat(parts)[: len(loaded.request.batch.places)]
 
     def _input(self, loaded: Loaded, embeddings: Tensor, crops: Tensor) -> LossInput:
         batch, device = loaded.request.batch, embeddings.device
@@ -192,36 +204,32 @@ class Learner:
             return
         decay = min(self._recipe.optimiser.average, (1 + step) / (AVERAGE_WARMUP + step))
         with torch.no_grad():
-            for old, new in zip(
-                self._average.module.state_dict().values(), self._twin.state_dict().values(), strict=True
-            ):
+            for old, new in zip(self._average.state_dict().values(), self._twin.state_dict().values(), strict=True):
                 if old.is_floating_point():
                     old.lerp_(new, 1.0 - decay)
                 else:
                     old.copy_(new)
 
-    def finished(self) -> nn.Module:
+    def finished(self) -> Twin:
         """The twin whose weights count: averaged if the recipe says so, and blended with those of the start."""
-        twin = self._average.module if self._average is not None else self._twin
-        blend = self._recipe.optimiser.blend
-        if blend == 1.0:
+        twin = self._twin if self._average is None else self._average
+        if self._start is None:
             return twin
+        blended = deepcopy(twin)
+        pairs = zip(self._start.state_dict().values(), blended.backbone.state_dict().values(), strict=True)
         with torch.no_grad():
-            state = {
-                name: self._start[name].lerp(value, blend) if value.is_floating_point() else value
-                for name, value in twin.backbone.state_dict().items()
-            }
-        blended = Twin(starting_network("", self._recipe.backbone.name, self._recipe.backbone.dimension, self.preprocessing.size), twin.unit)  # fmt: skip  # noqa: E501
-        blended.backbone.load_state_dict(state)
-        return blended.to(self._fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for start, value in pairs:
+                if value.is_floating_point():
+                    value.copy_(start.lerp(value, self._recipe.optimiser.blend))
+        return blended
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that a checkpoint must hold to go on bit for bit."""
         tensors = {f"network/{name}": value for name, value in self._twin.state_dict().items()}
-        if self._recipe.optimiser.blend < 1.0:
-            tensors |= {f"start/{name}": value for name, value in self._start.items()}
+        if self._start is not None:
+            tensors |= {f"start/{name}": value for name, value in self._start.state_dict().items()}
         if self._average is not None:
-            tensors |= {f"average/{name}": value for name, value in self._average.module.state_dict().items()}
+            tensors |= {f"average/{name}": value for name, value in self._average.state_dict().items()}
         for name, _, loss in self._losses:
             tensors |= {f"loss/{name}/{key}": value for key, value in loss.state_dict().items()}
         if self._bank is not None:
@@ -234,17 +242,34 @@ class Learner:
 
         Raises:
             ContractMismatch: it is of another recipe.
+            RecipeError: its memory bank is of other data.
         """
 
         def under(prefix: str) -> dict[str, Tensor]:
             return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
-        self._twin.load_state_dict(under("network/"))
-        self._start |= {name: value.to(self._fabric.device) for name, value in under("start/").items()}
+        fill(self._twin, under("network/"), "network")
+        if self._start is not None:
+            fill(self._start, under("start/"), "start")
         if self._average is not None:
-            self._average.module.load_state_dict(under("average/"))
+            fill(self._average, under("average/"), "average")
         for name, _, loss in self._losses:
-            loss.load_state_dict(under(f"loss/{name}/"))
+            fill(loss, under(f"loss/{name}/"), f"loss {name}")
         if self._bank is not None:
             self._bank.load(under("bank/"))
-        restore_optimiser(self._optimiser, under("optimiser/"), facts["optimiser"])
+        restore_optimiser(self._optimiser, under("optimiser/"), facts.get("optimiser", {}))
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Copies a checkpoint's tensors into a module's, whose place and layout in memory stay.
+
+    Raises:
+        ContractMismatch: they are another module's.
+    """
+    try:
+        module.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise ContractMismatch(
+            f"checkpoint: the weights of its {what} are not the recipe's ({reason(error)}); resume with the run's own "
+            "recipe"
+        ) from error

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 import platform
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from torch import Tensor
 
 from twinface.errors import RecipeError
 from twinface.training import checkpoint
@@ -24,23 +23,23 @@ from twinface.training.batches import BatchMaker
 from twinface.training.checkpoint import Checkpoint
 from twinface.training.environment import environment
 from twinface.training.interruption import Interruption
-from twinface.training.learner import Learner
+from twinface.training.launching import Asked, Joined, heeding, launch, quiet
+from twinface.training.learner import Learner, diverged
 from twinface.training.loading import PictureLoader, Requests
 from twinface.training.materials import cut_crops, gather, judges, memory
 from twinface.training.outcome import write_outcome
 from twinface.training.recipe import Recipe
 from twinface.training.recipe_file import read_recipe
 from twinface.training.run_folder import RunFolder
+from twinface.training.sources import DEVTEST
 from twinface.training.start import EXPORT
+from twinface.training.stretch import Stretch
 from twinface.training.validation import Judgement, embedder
 
 Report = Callable[[str], None]
 
 COLUMNS = ("threshold", "group_ratio", "group_worst", "batch_loss", "pictures_per_second")
 """What the metrics say beside loss and accuracy; the terms of the loss follow."""
-
-LINES = 20
-"""So many lines tell of the steps between two looks at the validation."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,13 @@ class Job:
         run: the run's folder, with its recipe.
         crops: folder that crops and teachers' templates are kept in.
         resume: whether to go on from the last checkpoint.
+        root: where the pictures are now, if not where the recipe says; "" for there.
     """
 
     run: Path
     crops: Path
     resume: bool = False
+    root: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,18 @@ class Hardware:
         if self.device != "cpu" and there and self.devices > there:
             raise RecipeError(f"--devices {self.devices}: there are {there} CUDA devices; give fewer or --device cpu")
 
+    @property
+    def joined(self) -> bool:
+        """Whether processes are started and joined."""
+        return self.devices > 1 or self.strategy == "ddp"
+
     def fabric(self, precision: Literal["32", "bf16"]) -> Fabric:
         """Lightning's fabric for this hardware."""
-        joined = self.devices > 1 or self.strategy == "ddp"
+        quiet()
         return Fabric(
             accelerator=self.device,
             devices=self.devices,
-            strategy=DDPStrategy(start_method="spawn") if joined else "auto",
+            strategy=Joined() if self.joined else "auto",
             precision="bf16-mixed" if precision == "bf16" else "32-true",
         )
 
@@ -107,32 +113,39 @@ def train(job: Job, hardware: Hardware, report: Report) -> bool:
         Whether it was finished; False after Ctrl-C or SIGTERM, when the last checkpoint has been kept.
 
     Raises:
+        KeyboardInterrupt: it was interrupted before there was anything to keep.
         RecipeError: the recipe does not go with the data or the hardware.
         TwinFaceError: data, weights or disk are at fault, or the training diverged.
     """
-    recipe = read_recipe(job.run / "recipe.toml")
+    recipe = read_recipe(RunFolder.open(job.run).recipe)
+    if job.root:
+        recipe = replace(recipe, data=replace(recipe.data, root=job.root))
     fabric = hardware.fabric(recipe.device.precision)
-    if hardware.devices > 1:
-        cut_crops(recipe, recipe.data.sources, job.crops, report)  # once, not by every process
-    finished: bool = fabric.launch(_work, job, recipe, report)
-    return finished
+    if hardware.joined:  # once, not by every process
+        with Interruption() as interruption:
+            told = heeding(report, lambda: interruption.asked)
+            for sources in (recipe.data.sources, (DEVTEST,))[: 2 if recipe.evaluation.lfw else 1]:
+                cut_crops(recipe, sources, job.crops, told)
+    return launch(fabric, _work, job, recipe, report, joined=hardware.joined)
 
 
-def _work(fabric: Fabric, job: Job, recipe: Recipe, report: Report) -> bool:
+def _work(fabric: Fabric, asked: Asked, job: Job, recipe: Recipe, report: Report) -> bool:
     if recipe.device.threads:
         torch.set_num_threads(recipe.device.threads)
-    with Interruption() as interruption:
-        return _Course(fabric, job, recipe, report, interruption).go()
+    return _Course(fabric, asked, job, recipe, report).go()
 
 
 class _Course:
     """One process's part of a run."""
 
-    def __init__(self, fabric: Fabric, job: Job, recipe: Recipe, report: Report, interruption: Interruption) -> None:
-        self._fabric, self._job, self._recipe, self._interruption = fabric, job, recipe, interruption
+    def __init__(self, fabric: Fabric, asked: Asked, job: Job, recipe: Recipe, report: Report) -> None:
+        self._fabric, self._asked, self._job, self._recipe = fabric, asked, job, recipe
         self._first = fabric.is_global_zero
         self._report = report if self._first else _silent
-        self._materials = gather(recipe, job.crops, fabric.device, self._report)
+        self._run = RunFolder.open(job.run)
+        kept = checkpoint.load(self._run.checkpoints / "last.safetensors") if job.resume else None
+        told = heeding(self._report, asked)
+        self._materials = gather(recipe, job.crops, fabric.device, told, cut=isinstance(fabric.strategy, Joined))
         roster = self._materials.train
         self._bank = memory(recipe, self._materials)
         maker = BatchMaker(roster, recipe.batch, recipe.seed, self._bank)
@@ -143,54 +156,42 @@ class _Course:
         pixels = self._materials.store.pixels
         self._loader = PictureLoader(pixels, requests, recipe, pin=fabric.device.type == "cuda")
         self._judges = judges(recipe, self._materials) if self._first else {}
-        self._run = RunFolder.open(job.run)
-        self._best = -math.inf
+        self._step, self._best, self._stretch = 0, -math.inf, Stretch(0)
+        if kept is not None:
+            self._take_up(kept)
 
     def go(self) -> bool:
         """The run, from its start or from where it was left; False if it was interrupted."""
-        step = self._take_up() if self._job.resume else 0
         if self._first:
-            self._run.write_environment(environment(self._recipe.seed, _device_name(self._fabric.device)), step)
+            self._run.write_environment(environment(self._recipe.seed, _device_name(self._fabric.device)), self._step)
             self._run.write_skipped(f"{one.source}/{one.path}: {one.reason}" for one in self._materials.store.failures)
-            self._run.start_metrics((*COLUMNS, *self._learner.loss_names), step)
-        if not step:
-            self._watch(0, {})
+            self._run.start_metrics((*COLUMNS, *self._learner.loss_names), self._step)
+        if not self._step:
+            self._watch()
         every = self._recipe.evaluation.every or self._per_epoch
-        while step < self._steps:
-            step, means = self._stretch(step, min(self._steps, (step // every + 1) * every))
+        while self._stretch.begun < self._steps:
+            self._go_to(min(self._steps, (self._stretch.begun // every + 1) * every))
             if self._stopped():
-                self._keep(step, "last")
-                self._report(f"stopped at step {step:,} of {self._steps:,}; everything is kept")
+                self._keep("last")
+                self._report(f"stopped at step {self._step:,} of {self._steps:,}; everything is kept")
                 return False
-            self._watch(step, means)
+            self._watch()
         self._finish()
         self._fabric.barrier()
         return True
 
-    def _stretch(self, step: int, end: int) -> tuple[int, dict[str, float]]:
-        """Steps up to the next look at the validation, or to an interruption.
-
-        Returns:
-            The step it came to, and the means of the losses' terms and the speed.
-        """
-        sums: dict[str, float] = {}
-        began, start, pictures = time.monotonic(), step, 0
-        while step < end and not self._stopped():
-            for loaded in self._loader.steps(step, self._chapter(step, end)):
-                for name, value in self._learner.learn(loaded).items():
-                    sums[name] = sums.get(name, 0.0) + value
-                step, pictures = loaded.request.step + 1, pictures + len(loaded.request.batch.places)
-                speed = (time.monotonic() - began) / (step - start)
-                if step % max(1, (end - start) // LINES) == 0 and step < end:
-                    terms = ", ".join(f"{name} {value / (step - start):.4g}" for name, value in sums.items())
-                    left = _span(speed * (self._steps - step))
-                    rate = pictures / (time.monotonic() - began)
-                    self._report(f"step {step:,} of {self._steps:,}: {terms}; {rate:.0f} pictures/s, {left} left")
+    def _go_to(self, end: int) -> None:
+        """Takes the steps up to the next look at the validation, or to an interruption."""
+        self._stretch.start()
+        while self._step < end and not self._stopped():
+            for loaded in self._loader.steps(self._step, self._chapter(self._step, end)):
+                self._stretch.add(self._learner.learn(loaded), len(loaded.request.batch.places))
+                self._step = loaded.request.step + 1
+                line = self._stretch.line(self._step, end, self._steps)
+                if line is not None:
+                    self._report(line)
                 if self._stopped():
                     break
-        means = {name: value / max(1, step - start) for name, value in sums.items()}
-        means["pictures_per_second"] = pictures / max(1e-9, time.monotonic() - began)
-        return step, means
 
     def _chapter(self, step: int, end: int) -> int:
         """How far batches can be drawn ahead: to the next search of the memory bank. One that is due is made."""
@@ -204,31 +205,40 @@ class _Course:
     def _stopped(self) -> bool:
         """Whether any process was asked to stop."""
         if self._fabric.world_size == 1:
-            return self._interruption.asked
-        asked = torch.tensor(float(self._interruption.asked), device=self._fabric.device)
+            return self._asked()
+        asked = torch.tensor(float(self._asked()), device=self._fabric.device)
         return bool(self._fabric.all_reduce(asked, reduce_op="sum"))
 
-    def _watch(self, step: int, means: dict[str, float]) -> None:
+    def _watch(self) -> None:
         """Judges, writes the figures down, keeps the checkpoints."""
+        means = {("batch_loss" if name == "loss" else name): mean for name, mean in self._stretch.means.items()}
+        if means:
+            means["pictures_per_second"] = self._stretch.pace
+        self._stretch = Stretch(self._step)
         if self._first:
             found = self._judged()
-            epoch = step / self._per_epoch
+            epoch = self._step / self._per_epoch
             for phase, one in found.items():
-                more = {"threshold": one.threshold, **one.more}
-                if phase == "train" and means:
-                    more |= {("batch_loss" if name == "loss" else name): value for name, value in means.items()}
-                self._run.add_metrics(step, epoch, phase, one.loss, one.accuracy, more)
+                more = {"threshold": one.threshold, **one.more, **(means if phase == "train" else {})}
+                self._run.add_metrics(self._step, epoch, phase, one.loss, one.accuracy, more)
             self._report(f"epoch {epoch:.2f}: " + "; ".join(_words(phase, one) for phase, one in found.items()))
             figure = self._figure(found)
             if figure > self._best or self._recipe.evaluation.best == "last":
                 self._best = figure
-                self._keep(step, "best")
+                self._keep("best")
+            self._keep("last")
         self._fabric.barrier()
-        self._keep(step, "last")
 
     def _judged(self) -> dict[str, Judgement]:
         """Training and validation pairs; the threshold of both is fixed, or the best on the training pairs."""
-        embed = embedder(self._learner.finished(), self._learner.preprocessing, self._fabric.device)
+        trained = embedder(self._learner.finished(), self._learner.preprocessing, self._fabric.device)
+
+        def embed(crops: Tensor) -> Tensor:
+            found = trained(crops)
+            if not bool(found.isfinite().all()):
+                raise diverged("the embeddings", math.nan, self._step, self._recipe.optimiser)
+            return found
+
         fixed = self._recipe.evaluation.threshold or None
         found = {"train": self._judges["train"](embed, fixed)}
         if "validation" in self._judges:
@@ -239,7 +249,7 @@ class _Course:
         one = found.get("validation", found["train"])
         return -one.loss if self._recipe.evaluation.best == "loss" else one.accuracy
 
-    def _keep(self, step: int, name: Literal["last", "best"]) -> None:
+    def _keep(self, name: Literal["last", "best"]) -> None:
         """Writes a checkpoint: all that resuming takes, or, of the best, the finished weights alone."""
         if not self._first:
             return
@@ -247,18 +257,20 @@ class _Course:
         if name == "best":
             state = self._learner.finished().backbone.state_dict()
             tensors, facts = {f"{EXPORT}{key}": value for key, value in state.items()}, {}
+        else:
+            facts["stretch"] = self._stretch.state()
         facts["best"] = None if math.isinf(self._best) else self._best
         tensors = {key: value.detach().cpu() for key, value in tensors.items()}
-        checkpoint.save(Checkpoint(step, step / self._per_epoch, tensors, facts), self._run.checkpoints, name)
+        epoch = self._step / self._per_epoch
+        checkpoint.save(Checkpoint(self._step, epoch, tensors, facts), self._run.checkpoints, name)
 
-    def _take_up(self) -> int:
-        """The step a run that was left had come to."""
-        kept = checkpoint.load(self._run.checkpoints / "last.safetensors")
+    def _take_up(self, kept: Checkpoint) -> None:
+        """Goes to where a run that was left had come to."""
         self._learner.restore(kept.tensors, kept.facts)
+        self._stretch = Stretch.restored(kept.facts.get("stretch"), kept.step)
         best = kept.facts.get("best")
-        self._best = -math.inf if best is None else float(best)
-        self._report(f"going on from step {kept.step:,} of {self._steps:,}")
-        return kept.step
+        self._step, self._best = kept.step, -math.inf if best is None else float(best)
+        self._report(f"going on from step {self._step:,} of {self._steps:,}")
 
     def _finish(self) -> None:
         """Judges the finished network beside the one it started as; writes results and curves."""
@@ -280,9 +292,3 @@ def _device_name(device: torch.device) -> str:
 
 def _silent(_line: str) -> None:
     """Reports nothing: one process speaks for all."""
-
-
-def _span(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

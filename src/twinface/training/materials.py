@@ -49,7 +49,9 @@ class Materials:
     teacher: Teacher | None
 
 
-def gather(recipe: Recipe, crops: Path, device: torch.device, report: Callable[[str], None]) -> Materials:
+def gather(
+    recipe: Recipe, crops: Path, device: torch.device, report: Callable[[str], None], *, cut: bool = False
+) -> Materials:
     """Prepares all that the recipe names.
 
     Args:
@@ -57,12 +59,18 @@ def gather(recipe: Recipe, crops: Path, device: torch.device, report: Callable[[
         crops: folder in which crops and templates are kept.
         device: where a teacher computes.
         report: told what is done.
+        cut: whether the crops have been cut, and told of, before.
 
     Raises:
         TwinFaceError: data are missing or damaged, or the teacher cannot be opened.
     """
-    sources, store = cut_crops(recipe, recipe.data.sources, crops, report)
-    test = cut_crops(recipe, (DEVTEST,), crops, report)[1] if recipe.evaluation.lfw else None
+
+    def tell(line: str) -> None:
+        if not cut:
+            report(line)
+
+    sources, store = cut_crops(recipe, recipe.data.sources, crops, tell)
+    test = cut_crops(recipe, (DEVTEST,), crops, tell)[1] if recipe.evaluation.lfw else None
     train, validation = assemble(store, recipe.data.validation, recipe.seed)
     if not len(train.rows):
         raise DatasetMissing("no picture is left to train on; add pictures or lower data.validation")
@@ -113,9 +121,10 @@ def memory(recipe: Recipe, materials: Materials) -> MemoryBank | None:
         raise RecipeError('teacher.view: neighbours need a teacher whose view is "clean", to fill the memory bank')
     train = materials.train
     groups = np.full(len(train.rows), -1, np.int64)
+    together = train.groups.max() + 1  # those of unknown groups, all if none is known, are sought among one another
     for part in parts:
-        places = train.within(part.sources)
-        groups[places] = np.maximum(train.groups[places], 0)  # where no groups are known, all are of one
+        places = train.within(part.sources, part.groups)
+        groups[places] = np.where(train.groups[places] < 0, together, train.groups[places])
     margin = next(loss.margin for loss in recipe.loss if loss.kind == "contrastive")
     return MemoryBank(torch.from_numpy(materials.targets), groups, recipe.mining, margin, train.persons)
 
@@ -124,12 +133,21 @@ def judges(recipe: Recipe, materials: Materials) -> dict[str, Judge]:
     """Who judges the network: "train", "validation" where there is any, and "test" for LFW's DevTest.
 
     Where nobody is kept for validation, DevTest is the validation.
+
+    Raises:
+        DatasetMissing: the training pictures have no mated or no non-mated pair, so that no threshold can be found.
     """
     size, most, seed = recipe.data.size, recipe.evaluation.pairs, recipe.seed
     margins = [loss for loss in recipe.loss if loss.kind in ("contrastive", "triplet")]
     loss = margins[0] if margins else LossRecipe()
     store, validation = materials.store, materials.validation
-    found = {"train": Judge(store, size, draw_pairs(materials.train, most, seed), loss)}
+    trained = draw_pairs(materials.train, most, seed)
+    if not len(trained.mated):
+        raise DatasetMissing(
+            "the training pictures have no two of one person, or are all of one, so that nothing can be judged by "
+            "them; add pictures"
+        )
+    found = {"train": Judge(store, size, trained, loss)}
     if len(validation.rows):
         pairs = draw_pairs(validation, most, seed)
         if len(pairs.mated):

@@ -115,21 +115,26 @@ class MemoryBank:
         self.neighbours[places, : neighbours.shape[1]] = neighbours.where(real, -1).cpu().numpy()
         self.hardness[places] = short.sum(dim=1).cpu().numpy()
 
-    def draw(self, anchors: int, neighbours: int, random: np.random.Generator) -> NDArray[np.int64]:
+    def draw(
+        self, anchors: int, neighbours: int, random: np.random.Generator, among: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
         """Draws anchors, the harder the likelier, each followed by some of its neighbours.
 
         Args:
             anchors: how many; all pictures if there are fewer.
             neighbours: how many of its neighbours each brings; all if it has fewer.
             random: where chance comes from.
+            among: rows of the pictures that may be anchors, none of them twice; None for all.
 
         Returns:
             Rows, none of them twice: at most anchors * (1 + neighbours).
         """
-        weights = self.hardness + FLOOR * self.hardness.mean() + np.finfo(np.float64).tiny
+        among = np.arange(len(self.hardness)) if among is None else among
+        hardness = self.hardness[among]
+        weights = hardness + FLOOR * hardness.mean() + np.finfo(np.float64).tiny
         count = min(anchors, len(weights))
         chosen: list[int] = []
-        for anchor in random.choice(len(weights), count, replace=False, p=weights / weights.sum()):
+        for anchor in random.choice(among, count, replace=False, p=weights / weights.sum()):
             near = self.neighbours[anchor]
             near = near[near >= 0]
             chosen += [int(anchor), *random.choice(near, min(neighbours, len(near)), replace=False).tolist()]

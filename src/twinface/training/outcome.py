@@ -11,8 +11,10 @@ from torch import nn
 
 from twinface.core.files import write_atomically
 from twinface.core.provenance import write_training
+from twinface.training.ancestry import TRAINING, inherited, joined
 from twinface.training.checkpoint import Checkpoint
 from twinface.training.curves import draw_curves
+from twinface.training.learner import fill
 from twinface.training.materials import Materials
 from twinface.training.preprocessing import preprocessing
 from twinface.training.recipe import Recipe
@@ -21,9 +23,6 @@ from twinface.training.sources import training_sets
 from twinface.training.start import EXPORT, starting_network
 from twinface.training.twin import Twin
 from twinface.training.validation import Judge, Judgement, embedder
-
-TRAINING = "training.json"
-"""File of a run that says whom the network was trained on."""
 
 
 def write_outcome(
@@ -37,10 +36,11 @@ def write_outcome(
     """Judges the finished network and the one it started as, and writes what came out into the run's folder.
 
     Raises:
+        ContractMismatch: the finished weights are another network's.
         OutputError: a file cannot be written.
     """
     network = starting_network("", *_shape(recipe))
-    network.load_state_dict({name.removeprefix(EXPORT): value for name, value in best.tensors.items()})
+    fill(network, {name.removeprefix(EXPORT): value for name, value in best.tensors.items()}, "best network")
     torch.manual_seed(recipe.seed)
     start = starting_network(recipe.backbone.start, *_shape(recipe))
     results = {
@@ -57,7 +57,7 @@ def write_outcome(
     }
     folder.write_results(results)
     kept = {shot.person for shot in materials.store.shots}
-    record = write_training(training_sets(materials.sources, kept)).encode()
+    record = write_training(joined([*training_sets(materials.sources, kept), *inherited(recipe)])).encode()
     write_atomically(folder.path / TRAINING, lambda file: file.write(record))
     draw_curves(folder.metrics, folder.curves, recipe.name, best.step)
 

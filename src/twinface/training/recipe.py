@@ -70,6 +70,9 @@ class BatchPart:
         pairing: "pairs": "given" takes the source's list, "all" every combination, "balanced" every mated pair and as
             many random others, anew each epoch.
         distil: factor on the distillation loss of this part's pictures.
+        groups: only pictures of these groups, as "Asian"; empty for all, those of unknown groups too. Of "neighbours"
+            the anchors, whose neighbours are of their group anyhow. Several parts with a group each say how much of a
+            batch each group is, whatever its size in the data.
     """
 
     kind: Literal["pairs", "per-class", "neighbours", "random"] = "pairs"
@@ -79,6 +82,7 @@ class BatchPart:
     views: int = 0
     pairing: Literal["given", "all", "balanced"] = "balanced"
     distil: float = 1.0
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class Roster:
         groups: number of each one's group, -1 for unknown, (N,).
         sources: name of each one's source, N of them.
         given: pairs the data set lists, as places in `rows`, and whether they are mated; None without a list.
+        names: of the groups, by their numbers.
 
     Raises:
         ValueError: lengths differ.
@@ -34,17 +35,21 @@ class Roster:
     groups: Rows
     sources: tuple[str, ...]
     given: tuple[tuple[int, int, bool], ...] | None = None
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(self.rows), len(self.persons), len(self.groups), len(self.sources)}
         if len(lengths) > 1:
             raise ValueError(f"roster: rows, persons, groups and sources must be of one length, got {sorted(lengths)}")
 
-    def within(self, sources: Sequence[str]) -> Rows:
-        """Places (not rows) of the pictures of some sources; of all if none are named."""
-        if not sources:
-            return np.arange(len(self.rows))
-        return np.flatnonzero(np.isin(np.array(self.sources), list(sources)))
+    def within(self, sources: Sequence[str], groups: Sequence[str] = ()) -> Rows:
+        """Places (not rows) of the pictures of some sources and groups; of all where none are named."""
+        found = np.ones(len(self.rows), bool)
+        if sources:
+            found &= np.isin(np.array(self.sources), list(sources))
+        if groups:
+            found &= np.isin(self.groups, [number for number, name in enumerate(self.names) if name in groups])
+        return np.flatnonzero(found)
 
     def albums(self, places: Rows, least: int) -> list[Rows]:
         """The places of each person who has at least `least` of them, persons in order."""
@@ -74,6 +79,8 @@ def assemble(store: CropStore, validation: float, seed: int) -> tuple[Roster, Ro
         for source in sorted({shot.source for shot in shots}):
             places = [place for place, shot in enumerate(shots) if shot.source == source]
             kept[places] = split_persons([shots[place].person for place in places], validation, f"validation {seed}")
+        persons = {shots[place].person for place in np.flatnonzero(kept)}
+        kept = np.array([shot.person in persons for shot in shots])  # also where somebody is in several sources
     return _roster(store, np.flatnonzero(~kept)), _roster(store, np.flatnonzero(kept))
 
 
@@ -88,6 +95,5 @@ def _roster(store: CropStore, rows: Rows) -> Roster:
         given = tuple(
             (place[one], place[other], mated) for one, other, mated in store.pairs if one in place and other in place
         )
-    return Roster(
-        np.asarray(rows, np.int64), np.asarray(persons, np.int64), groups, tuple(shot.source for shot in shots), given
-    )
+    sources = tuple(shot.source for shot in shots)
+    return Roster(np.asarray(rows, np.int64), np.asarray(persons, np.int64), groups, sources, given, tuple(names))

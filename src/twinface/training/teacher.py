@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import torch
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from twinface.core.contract import EncoderContract
 from twinface.core.files import write_atomically
 from twinface.models.registry import find_encoder
 from twinface.training.augmentation import centre
@@ -23,6 +24,8 @@ from twinface.training.recipe_file import read_recipe
 from twinface.training.start import starting_network
 
 BATCH = 64
+UNIT = 1e-3
+"""Templates that are kept are no further from unit length, or they were damaged."""
 
 
 class Teacher(nn.Module):
@@ -62,14 +65,16 @@ def open_teacher(model: str) -> Teacher:
         ModelError: it cannot be found.
         RecipeError: it is no network of ours.
     """
-    if Path(model).is_dir():
+    backbone = BackboneRecipe("resnet29", 128, start=model)
+    if model == "dlib":
+        prepare = preprocessing(Recipe(name="teacher", backbone=backbone))
+    elif Path(model).is_dir():
         recipe = read_recipe(Path(model) / "recipe.toml")
-        recipe = replace(recipe, backbone=replace(recipe.backbone, start=model))
+        backbone, prepare = replace(recipe.backbone, start=model), preprocessing(recipe)
     else:
-        contract: EncoderContract | None = None if model == "dlib" else find_encoder(model)[1]
-        dimension = 128 if contract is None else contract.dimension
-        recipe = Recipe(name="teacher", backbone=BackboneRecipe("resnet29", dimension, start=model))
-    backbone, prepare = recipe.backbone, preprocessing(recipe)
+        contract = find_encoder(model)[1]
+        backbone = replace(backbone, dimension=contract.dimension)
+        prepare = Preprocessing(contract.size, contract.mean, contract.scale)
     network = starting_network(backbone.start, backbone.name, backbone.dimension, prepare.size)
     return Teacher(network.to(memory_format=torch.channels_last), prepare)  # type: ignore[call-overload]
 
@@ -98,13 +103,9 @@ def clean_templates(
         OutputError: they cannot be kept.
     """
     path = cache / f"{store.path.stem[:32]}-{teacher.digest()[:32]}.npy"
-    if path.is_file():
-        try:
-            found = np.load(path, allow_pickle=False)
-            if len(found) == len(store.shots) and found.dtype == np.float32:
-                return np.asarray(found)
-        except (OSError, ValueError):  # damaged: computed anew below
-            pass
+    kept = _recall(path, len(store.shots))
+    if kept is not None:
+        return kept
     teacher = teacher.to(device)
     parts = []
     for start in range(0, len(store.shots), BATCH):
@@ -113,3 +114,16 @@ def clean_templates(
     templates = np.concatenate(parts).astype(np.float32)
     write_atomically(path, lambda file: np.save(file, templates, allow_pickle=False))
     return templates
+
+
+def _recall(path: Path, count: int) -> NDArray[np.float32] | None:
+    """The templates kept in a file; None where it is missing or damaged."""
+    try:
+        with path.open("rb") as file:
+            found = npy.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, TokenError):
+        return None
+    if found.dtype != np.float32 or found.ndim != 2 or len(found) != count:
+        return None
+    whole = np.abs(np.linalg.norm(found, axis=1) - 1.0).max() <= UNIT
+    return found if whole else None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from twinface.errors import RecipeError
 from twinface.evaluation.verification import Confusion, best_threshold
 from twinface.training.augmentation import centre
 from twinface.training.crops import CropStore
@@ -64,7 +65,8 @@ class Judgement:
 def draw_pairs(roster: Roster, most: int, seed: int) -> Pairs:
     """Half mated, half not, as many of each as there are of the rarer kind and at most `most` in all.
 
-    The pairs a data set lists are taken as they are. Non-mated pairs are of one source, where sources differ much.
+    The pairs a data set lists are taken as they are. The pictures of a non-mated pair are of one source: those of two
+    are told apart by their origin.
 
     Args:
         roster: whose pictures.
@@ -91,16 +93,22 @@ def _mated(albums: list[NDArray[np.int64]], count: int, random: np.random.Genera
 
 
 def _non_mated(roster: Roster, count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Pairs of two persons of one source with several pictures of somebody; of any source if there is none such."""
-    places = roster.within(
-        sorted({roster.sources[album[0]] for album in roster.albums(np.arange(len(roster.rows)), 2)})
-    )
+    """Pairs of two persons of one source that has several pictures of somebody; of any two if there is none such."""
+    origins = np.array(roster.sources)
+    albums = roster.albums(np.arange(len(roster.rows)), 2)
+    names = sorted({origins[album[0]] for album in albums})
+    crowds = [name for name in names if len(np.unique(roster.persons[origins == name])) > 1]
+    places = roster.within(crowds or names)
     if len(np.unique(roster.persons[places])) < 2:
         return np.empty((0, 2), np.int64)
     found = np.empty((0, 2), np.int64)
     while len(found) < count:
         drawn = random.choice(places, (2 * count, 2))
-        found = np.concatenate([found, drawn[roster.persons[drawn[:, 0]] != roster.persons[drawn[:, 1]]]])[:count]
+        first, second = drawn.T
+        other = roster.persons[first] != roster.persons[second]
+        if crowds:
+            other &= origins[first] == origins[second]
+        found = np.concatenate([found, drawn[other]])[:count]
     return np.sort(found, 1)
 
 
@@ -113,11 +121,19 @@ class Judge:
         pairs: to judge.
         loss: margin and positive margin of the loss that is reported.
         roster: whose groups are compared; None for none.
+
+    Raises:
+        RecipeError: there are no pairs.
     """
 
     def __init__(
         self, store: CropStore, size: int, pairs: Pairs, loss: LossRecipe, roster: Roster | None = None
     ) -> None:
+        if not len(pairs.mated):
+            raise RecipeError(
+                "evaluation: there is no mated or no non-mated pair to judge by; add a second picture of some persons, "
+                "or a second person"
+            )
         self._store, self._size, self._pairs, self._loss = store, size, pairs, loss
         self._grouped = None if roster is None or (roster.groups >= 0).sum() < LEAST_GROUP else roster
         rows = [pairs.ends.ravel()]
@@ -161,7 +177,8 @@ class Judge:
         chosen = self._grouped.groups >= 0
         templates = embeddings[self._grouped.rows[chosen]]
         groups, persons = self._grouped.groups[chosen], self._grouped.persons[chosen]
-        alike = templates @ templates.T
+        squares = (templates**2).sum(1)
+        alike = 2.0 * templates @ templates.T - squares[:, None] - squares  # the squared distance, negated
         first, second = np.triu_indices(len(templates), 1)
         other = persons[first] != persons[second]
         first, second = first[other], second[other]
@@ -170,7 +187,7 @@ class Judge:
         rates = []
         for group in np.unique(groups):
             within = (groups[first] == group) & (groups[second] == group)
-            if (groups == group).sum() >= LEAST_GROUP and within.any():
+            if len(np.unique(persons[groups == group])) >= LEAST_GROUP:
                 rates.append(float((scores[within] >= limit).mean()))
         if len(rates) < 2 or min(rates) == 0.0:
             return {}

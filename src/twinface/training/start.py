@@ -15,12 +15,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from twinface.core.files import reason, shown
-from twinface.errors import ContractMismatch, ModelNotFound, RecipeError
+from twinface.errors import ModelNotFound, RecipeError
 from twinface.models.registry import find_encoder
 from twinface.training import checkpoint
 from twinface.training.backbones import build
-from twinface.training.backbones.resnet29 import ResNet29
+from twinface.training.backbones.resnet29 import STAGES, ResNet29
 from twinface.training.dlib_weights import read_weights
+from twinface.training.narrowing import narrowed
 
 DLIB = "dlib_face_recognition_resnet_model_v1.dat"
 EXPORT = "export/"
@@ -32,7 +33,8 @@ def starting_network(start: str, name: str, dimension: int, size: int) -> nn.Mod
 
     Args:
         start: "" for random ones, "dlib", a shipped encoder's name, a contract's path, a run's folder, a checkpoint or
-            another .safetensors of the same network.
+            another .safetensors of the same network. A "resnet29-narrow" takes a ResNet-29's too, and keeps its most
+            important channels.
         name: of the backbone.
         dimension: of its embedding.
         size: of its input, pixels.
@@ -43,7 +45,11 @@ def starting_network(start: str, name: str, dimension: int, size: int) -> nn.Mod
     """
     network = build(name, dimension, size)
     if start:
-        _fill(network, _weights(start, network), start)
+        weights = _weights(start, network)
+        if name == "resnet29-narrow" and _is_wide(weights):
+            assert isinstance(network, ResNet29)
+            weights = narrowed(weights, network)
+        _fill(network, weights, start)
     return network
 
 
@@ -72,19 +78,26 @@ def _weights(start: str, network: nn.Module) -> Mapping[str, Tensor]:
     return _folded(onnx.load(entry.path), network, start)
 
 
+def _is_wide(weights: Mapping[str, Tensor]) -> bool:
+    """Whether they are a whole ResNet-29's."""
+    first = weights.get("stem.0.weight")
+    return first is not None and len(first) == STAGES[0][0]
+
+
 def _tensors(path: Path, start: str) -> Mapping[str, Tensor]:
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         why = reason(error) if isinstance(error, OSError) else "no safetensors file"
         raise ModelNotFound(f"{shown(path)}: cannot read the weights ({why}); give another file") from error
-    return _exported(tensors, start) if any(name.startswith(EXPORT) for name in tensors) else tensors
+    is_checkpoint = any("/" in name for name in tensors)
+    return _exported(tensors, start) if is_checkpoint else tensors
 
 
 def _exported(tensors: Mapping[str, Tensor], start: str) -> Mapping[str, Tensor]:
     found = {name.removeprefix(EXPORT): value for name, value in tensors.items() if name.startswith(EXPORT)}
     if not found:
-        raise ModelNotFound(f"{shown(start)}: holds no finished weights; give a run that was evaluated at least once")
+        raise ModelNotFound(f"{shown(start)}: holds no finished weights; give a run that was judged at least once")
     return found
 
 
@@ -97,22 +110,25 @@ def _folded(model: onnx.ModelProto, network: nn.Module, start: str) -> Mapping[s
         for tensor in model.graph.initializer
     }
     state = network.state_dict()
-    for name, value in state.items():
-        if name.endswith(".scale"):
-            found.setdefault(name, torch.ones_like(value))
-        elif name.endswith(".shift"):
-            found.setdefault(name, torch.zeros_like(value))
+    for name in state:
+        stem, _, kind = name.rpartition(".")
+        if kind in ("scale", "shift") and name not in found:
+            before, _, place = stem.rpartition(".")
+            folded = found.get(f"{before}.{int(place) - 1}.bias", state[name])
+            found[name] = torch.ones_like(folded) if kind == "scale" else torch.zeros_like(folded)
         elif name.endswith("head.weight") and name not in found:
-            found[name] = _head(found, value, start)
+            found[name] = _head(found, len(state[name]), start)
     return {name: value for name, value in found.items() if name in state}
 
 
-def _head(found: Mapping[str, Tensor], like: Tensor, start: str) -> Tensor:
+def _head(found: Mapping[str, Tensor], dimension: int, start: str) -> Tensor:
     """The last layer's weights, which the exporter keeps transposed under a name of its own."""
     for value in found.values():
-        if value.shape == like.shape[::-1] and value.ndim == 2:
+        if value.ndim == 2 and value.shape[1] == dimension:
             return value.T.contiguous()
-    raise ContractMismatch(f"{shown(start)}: holds no weights of a last layer of shape {tuple(like.shape)}")
+    raise RecipeError(
+        f"backbone.start: {shown(start)} holds no last layer of {dimension} numbers; mend backbone.dimension"
+    )
 
 
 def _fill(network: nn.Module, weights: Mapping[str, Tensor], start: str) -> None:

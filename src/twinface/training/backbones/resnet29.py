@@ -42,6 +42,9 @@ class ResidualBlock(nn.Module):
         inputs: channels that come in.
         outputs: channels that go out; differing numbers are allowed where the block shrinks.
         shrink: whether height and width are halved.
+
+    Attributes:
+        shrinks: as given.
     """
 
     def __init__(self, inputs: int, outputs: int, shrink: bool = False) -> None:
@@ -54,6 +57,7 @@ class ResidualBlock(nn.Module):
             ChannelAffine(outputs),
         )
         self.shortcut = nn.AvgPool2d(2) if shrink else nn.Identity()
+        self.shrinks = shrink
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H', W')."""

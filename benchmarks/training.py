@@ -20,10 +20,11 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from twinface.app.benchmarking.spread import Spread, spread
 from twinface.app.machine import processor
@@ -72,23 +73,29 @@ class BareLoop:
         parameters = [*self.twin.parameters(), *(value for _, loss in self.losses for value in loss.parameters())]
         self.optimiser, self.parameters = build_optimiser(recipe.optimiser, parameters), parameters
 
+    def there(self, values: Tensor) -> Tensor:
+        """On the device."""
+        return values.to(self.device)
+
     def step(self, loaded: Loaded) -> None:
         """Takes one step."""
-        batch, pictures = loaded.request.batch, loaded.pictures.to(self.device)
+        batch, pictures = loaded.request.batch, self.there(loaded.pictures)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.device.precision == "bf16"):
             embeddings = self.twin(self.prepare(pictures))
-        places = torch.from_numpy(batch.places)
-        targets = None if self.targets is None else self.targets[places].to(self.device)
+        targets = None if self.targets is None else self.there(self.targets[torch.from_numpy(batch.places)])
         apart = None if targets is None else subjects_apart(targets, self.recipe.mining.same)
         if self.teacher is not None:
             targets = self.teacher(pictures)
         given = LossInput(
             embeddings,
-            *(torch.from_numpy(one).to(self.device) for one in (
-                self.roster.persons[batch.places], self.roster.groups[batch.places], batch.parts)),
-            *(None if one is None else torch.from_numpy(one).to(self.device) for one in (batch.pairs, batch.mated)),
-            targets, apart,
-        )  # fmt: skip
+            self.there(torch.from_numpy(self.roster.persons[batch.places])),
+            self.there(torch.from_numpy(self.roster.groups[batch.places])),
+            self.there(torch.from_numpy(batch.parts)),
+            None if batch.pairs is None else self.there(torch.from_numpy(batch.pairs)),
+            None if batch.mated is None else self.there(torch.from_numpy(batch.mated)),
+            targets,
+            apart,
+        )
         total = torch.stack([weight * loss(given) for weight, loss in self.losses]).sum()
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
@@ -104,6 +111,23 @@ def pace(steps: int, work: Callable[[], Sequence[Loaded]], device: torch.device)
         torch.cuda.synchronize()
     assert len(done) == steps
     return sum(len(loaded.request.batch.places) for loaded in done) / (time.perf_counter() - began)
+
+
+def taken(loader: PictureLoader, span: range, learn: Callable[[Loaded], object] | None) -> list[Loaded]:
+    """Loads some steps and, unless only loading counts, learns from each as it comes."""
+    done = []
+    for loaded in loader.steps(span.start, span.stop):
+        if learn is not None:
+            learn(loaded)
+        done.append(loaded)
+    return done
+
+
+def repeated(ready: list[Loaded], step: Callable[[Loaded], None]) -> list[Loaded]:
+    """Steps on what lies ready."""
+    for loaded in ready:
+        step(loaded)
+    return ready
 
 
 def measure(recipe: Recipe, hardware: Hardware, steps: int, rounds: int) -> Figures:
@@ -125,28 +149,19 @@ def measure(recipe: Recipe, hardware: Hardware, steps: int, rounds: int) -> Figu
         span = range(number * steps, (number + 1) * steps)
         ready = list(loader.steps(span.start, span.stop))
 
-        def loop(span: range = span) -> list[Loaded]:
-            done = []
-            for loaded in loader.steps(span.start, span.stop):
-                learner.learn(loaded)
-                done.append(loaded)
-            return done
-
-        def alone(span: range = span) -> list[Loaded]:
-            return list(loader.steps(span.start, span.stop))
-
-        def plain(ready: list[Loaded] = ready) -> list[Loaded]:
-            for loaded in ready:
-                bare.step(loaded)
-            return ready
-
-        works = {"loop": loop, "loading": alone, "bare": plain}
+        works: dict[str, Callable[[], list[Loaded]]] = {
+            "loop": partial(taken, loader, span, learner.learn),
+            "loading": partial(taken, loader, span, None),
+            "bare": partial(repeated, ready, bare.step),
+        }
         order = list(works)[number % 3 :] + list(works)[: number % 3]
         paces = {name: pace(steps, works[name], fabric.device) for name in order}
         if number:
             found.append(paces)
     return Figures(
-        *(spread([one[name] for one in found]) for name in ("loop", "loading", "bare")),
+        spread([one["loop"] for one in found]),
+        spread([one["loading"] for one in found]),
+        spread([one["bare"] for one in found]),
         spread([one["loop"] / one["bare"] for one in found]),
         spread([one["loading"] / one["loop"] for one in found]),
     )

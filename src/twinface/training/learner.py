@@ -91,7 +91,7 @@ class Learner:
         self._fabric, self._recipe, self._roster, self._steps = fabric, recipe, materials.train, steps
         self._bank = bank
         self._targets = None if materials.targets is None else torch.from_numpy(materials.targets)
-        self._teacher = None if materials.teacher is None else materials.teacher.to(fabric.device)
+        self._teacher = None if materials.teacher is None else materials.teacher.fused().to(fabric.device)
         torch.manual_seed(recipe.seed)
         backbone, self.preprocessing = recipe.backbone, preprocessing(recipe).to(fabric.device)
         twin: Twin = Twin(
@@ -182,7 +182,9 @@ class Learner:
         targets = None if self._targets is None else self._targets[torch.from_numpy(batch.places)].to(device)
         apart = None if targets is None else subjects_apart(targets, self._recipe.mining.same)
         if self._teacher is not None:
-            targets = self._gathered(self._teacher(crops), loaded)
+            with self._fabric.autocast():
+                answers = self._teacher(crops)
+            targets = self._gathered(answers, loaded)
         parts = torch.from_numpy(batch.parts)
         distil = torch.tensor([part.distil for part in self._recipe.batch])[parts].to(device)
         persons = torch.from_numpy(self._roster.persons[batch.places]).to(device)

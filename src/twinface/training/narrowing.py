@@ -17,7 +17,8 @@ def narrowed(wide: Mapping[str, Tensor], network: ResNet29) -> dict[str, Tensor]
     over where that happens (the magnitude criterion of H. Li et al., "Pruning filters for efficient ConvNets", ICLR
     2017, taken on both sides). Within a block the channels between its two convolutions are chosen freely; those that
     shortcuts carry are one choice for all blocks of a stage, and, as a stage's first channels are the one before's,
-    they stay chosen in the stages behind. The head keeps its outputs.
+    they stay chosen in the stages behind. The head keeps its outputs. The convolutions swallow the wide network's
+    affine layers; the narrow one's, if it has any, begin neutral.
 
     Args:
         wide: the state of a ResNet-29 with as many blocks.
@@ -27,7 +28,7 @@ def narrowed(wide: Mapping[str, Tensor], network: ResNet29) -> dict[str, Tensor]
         ValueError: the network is wider, or of other blocks.
     """
     try:
-        return _narrowed(wide, network)
+        return _narrowed(_folded(wide), network)
     except (KeyError, IndexError, RuntimeError) as error:
         raise ValueError(f"narrowing: the wide network's weights do not cover the narrow one's ({error})") from error
 
@@ -38,25 +39,28 @@ def _narrowed(wide: Mapping[str, Tensor], network: ResNet29) -> dict[str, Tensor
     carried = torch.empty(0, dtype=torch.int64)
     for stage in _stages(blocks):
         entering = carried  # what the shortcut into the stage carries, which comes first in it
-        writers = [_kernel(wide, f"blocks.{place}.body", 3) for place in stage]
-        readers = [_kernel(wide, f"blocks.{place}.body", 0) for place in stage if not blocks[place].shrinks]
+        writers = [wide[f"blocks.{place}.body.3.weight"] for place in stage]
+        readers = [wide[f"blocks.{place}.body.0.weight"] for place in stage if not blocks[place].shrinks]
         if not len(entering):
-            writers.append(_kernel(wide, "stem", 0))
+            writers.append(wide["stem.0.weight"])
         after = stage[-1] + 1
-        reading = _kernel(wide, f"blocks.{after}.body", 0) if after < len(blocks) else wide["head.weight"]
+        reading = wide[f"blocks.{after}.body.0.weight"] if after < len(blocks) else wide["head.weight"]
         weight = sum(_norms(one, 0) for one in writers) * sum(_norms(one, 1) for one in [*readers, reading])
         assert isinstance(weight, Tensor)
         carried = _chosen(weight, _width(network, stage), entering)
         if not len(entering):
-            _take(found, wide, "stem", 0, carried, torch.arange(3))
+            _take(found, wide, "stem.0", carried, torch.arange(3))
             entering = carried
         for place in stage:
             name, inputs = f"blocks.{place}.body", entering if blocks[place].shrinks else carried
-            between = _norms(_kernel(wide, name, 0), 0) * _norms(_kernel(wide, name, 3), 1)
+            between = _norms(wide[f"{name}.0.weight"], 0) * _norms(wide[f"{name}.3.weight"], 1)
             inner = _chosen(between, _outputs(network, place), torch.empty(0, dtype=torch.int64))
-            _take(found, wide, name, 0, inner, inputs)
-            _take(found, wide, name, 3, carried, inner)
+            _take(found, wide, f"{name}.0", inner, inputs)
+            _take(found, wide, f"{name}.3", carried, inner)
     found["head.weight"] = wide["head.weight"][:, carried].clone()
+    for name, value in network.state_dict().items():
+        if name.endswith((".scale", ".shift")):
+            found[name] = torch.ones_like(value) if name.endswith(".scale") else torch.zeros_like(value)
     return found
 
 
@@ -78,9 +82,16 @@ def _width(network: ResNet29, stage: list[int]) -> int:
     return int(network.state_dict()[f"blocks.{stage[-1]}.body.3.weight"].shape[0])
 
 
-def _kernel(wide: Mapping[str, Tensor], name: str, place: int) -> Tensor:
-    """A convolution's weights, times what the affine layer behind it makes of them."""
-    return wide[f"{name}.{place}.weight"] * wide[f"{name}.{place + 1}.scale"][:, None, None, None]
+def _folded(wide: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The convolutions' weights, each having swallowed the affine layer behind it."""
+    found = {name: value for name, value in wide.items() if not name.endswith((".scale", ".shift"))}
+    for name, scale in wide.items():
+        if name.endswith(".scale"):
+            layer, place, _ = name.rsplit(".", 2)
+            before = f"{layer}.{int(place) - 1}"
+            found[f"{before}.weight"] = found[f"{before}.weight"] * scale[:, None, None, None]
+            found[f"{before}.bias"] = found[f"{before}.bias"] * scale + wide[f"{layer}.{place}.shift"]
+    return found
 
 
 def _norms(weights: Tensor, axis: int) -> Tensor:
@@ -97,10 +108,7 @@ def _chosen(importance: Tensor, count: int, first: Tensor) -> Tensor:
     return torch.cat([first, others.topk(count - len(first)).indices.sort().values])
 
 
-def _take(
-    found: dict[str, Tensor], wide: Mapping[str, Tensor], name: str, place: int, out: Tensor, into: Tensor
-) -> None:
-    """Some outputs and inputs of a convolution, with the affine layer behind it."""
-    found[f"{name}.{place}.weight"] = wide[f"{name}.{place}.weight"][out][:, into].clone()
-    for key in (f"{place}.bias", f"{place + 1}.scale", f"{place + 1}.shift"):
-        found[f"{name}.{key}"] = wide[f"{name}.{key}"][out].clone()
+def _take(found: dict[str, Tensor], wide: Mapping[str, Tensor], name: str, out: Tensor, into: Tensor) -> None:
+    """Some outputs and inputs of a convolution."""
+    found[f"{name}.weight"] = wide[f"{name}.weight"][out][:, into].clone()
+    found[f"{name}.bias"] = wide[f"{name}.bias"][out].clone()

@@ -59,7 +59,7 @@ def _build(name: str, dimension: int, size: int | None) -> nn.Module:
     if name in ("resnet29", "resnet29-narrow"):
         from twinface.training.backbones.resnet29 import NARROW, STAGES, ResNet29
 
-        return ResNet29(dimension, NARROW if name == "resnet29-narrow" else STAGES)
+        return ResNet29(dimension, NARROW, affine=False) if name == "resnet29-narrow" else ResNet29(dimension, STAGES)
     if name == "convolutions":
         from twinface.training.backbones.convolutions import SharedConvolutions
 

@@ -142,7 +142,8 @@ def _launch_joined(fabric: Fabric, work: Work, given: tuple[Any, ...]) -> bool:
         raise KeyboardInterrupt
     if isinstance(ended, ProcessRaisedException) and "Connection" not in str(ended).strip().splitlines()[-1]:
         raise ended.with_traceback(None)
-    how = f"({ended.signal_name})" if getattr(ended, "signal_name", None) else "without a word"
+    signal = getattr(ended, "signal_name", None)
+    how = f"({signal})" if signal else "without a word"
     raise TwinFaceError(
         f"one of the run's processes ended {how}; perhaps memory ran out: give the run smaller batches or fewer "
         "processes, then resume it"

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from twinface.training.augmentation import AugmentationOptions, Chances, augment, draw
-from twinface.training.batches import Batch, BatchMaker, Rows
+from twinface.training.batches import Batch, BatchMaker
 from twinface.training.recipe import Recipe
+from twinface.training.roster import Rows
 
 AUGMENT = 13
 """Names the random stream of augmentation."""
@@ -96,7 +97,7 @@ class _Shelf(Dataset[Loaded]):
     def __init__(self, pixels: NDArray[np.uint8], size: int | None) -> None:
         self._pixels, self._size = pixels, size
 
-    def __getitem__(self, request: Request) -> Loaded:  # type: ignore[override]  # our sampler yields requests
+    def __getitem__(self, request: Request) -> Loaded:  # our sampler yields requests
         stored = torch.from_numpy(np.ascontiguousarray(self._pixels[request.rows]))
         pictures = stored if self._size is None else augment(stored, request.chances, self._size)
         return Loaded(request, pictures)

@@ -96,7 +96,8 @@ def _folded(wide: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _norms(weights: Tensor, axis: int) -> Tensor:
     """Of the kernels that write (axis 0) or read (axis 1) each channel."""
-    return weights.transpose(0, axis).flatten(1).norm(dim=1)
+    norms: Tensor = torch.linalg.vector_norm(weights.transpose(0, axis).flatten(1), dim=1)
+    return norms
 
 
 def _chosen(importance: Tensor, count: int, first: Tensor) -> Tensor:

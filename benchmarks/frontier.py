@@ -21,7 +21,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -46,6 +46,7 @@ from twinface.training.start import starting_network
 
 ADULT = 20
 BATCH = 64
+NEAR = 0.00025
 CROPS = DataRecipe(margin=0)
 RECIPE = read_recipe(Path(__file__).parents[1] / "recipes" / "twin-r29.toml")
 FMR = 1e-3
@@ -210,9 +211,15 @@ def draw(figures: dict[str, dict[str, Any]], out: Path, development: bool) -> No
     for name, one in figures.items():
         colour = GREY if name == "base" else VERMILION if name == "twin-r29" else BLUE
         size = 6 if colour == BLUE else 9
-        axes.plot(100 * one["accuracy"], one["ratio"], "o", color=colour, markersize=size)
         spot = (100 * one["accuracy"], one["ratio"])
-        axes.annotate(name, spot, (6, 4), textcoords="offset points", color=INK, fontsize=8)
+        axes.plot(*spot, "o", color=colour, markersize=size)
+        is_crowded = colour == BLUE and any(
+            abs(other["accuracy"] - one["accuracy"]) < NEAR and other["ratio"] > one["ratio"]
+            for other in figures.values()
+        )
+        shift = (-7, -11) if is_crowded else (8, 4 if colour == BLUE else -12)
+        align: Literal["left", "right"] = "right" if is_crowded else "left"
+        axes.annotate(name, spot, shift, textcoords="offset points", color=INK, fontsize=8, horizontalalignment=align)
     axes.axhline(5, color=GREY, linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
     axes.set_yticks([1, 2, 3, 5, 10, 20, 50, 100, 200], [str(tick) for tick in (1, 2, 3, 5, 10, 20, 50, 100, 200)])

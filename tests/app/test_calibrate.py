@@ -254,7 +254,7 @@ def test_the_shipped_rules_are_what_the_command_makes_of_lfw(data, cli, tmp_path
     out = tmp_path / "own.json"
     report(cli("calibrate", "--root", data / "lfw", "--out", out, "--flip", "--json"))
     (made,) = rules_in(out)
-    shipped = find_encoder("resnet29")[0].rule(mirror=True)
+    shipped = find_encoder("twin-r29")[0].rule(mirror=True)
     assert made.curve.kind == shipped.curve.kind
     assert made.detector == shipped.detector
     for point in shipped.points:

@@ -37,7 +37,7 @@ def test_a_sound_installation_is_healthy(cli):
     assert "CPUExecutionProvider" in found["execution providers"]["detail"]
     for entry in registry.shipped():
         assert entry.contract.sha256[:16] in found[f"model {entry.name}"]["detail"]
-    assert "resnet29 with scout" in found["recognizer"]["detail"]
+    assert "twin-r29 with scout" in found["recognizer"]["detail"]
     assert {"python", "twinface", "numpy", "pillow"} <= found.keys()
 
 
@@ -61,7 +61,7 @@ def test_a_tampered_model_is_a_fault_and_named(cli, home):
     found = report(cli("doctor", "--json"), 2)
     assert found["model scout"]["state"] == "bad"
     assert "scout.onnx: SHA-256 is" in found["model scout"]["detail"]
-    assert found["model resnet29"]["state"] == "ok"
+    assert found["model twin-r29"]["state"] == "ok"
     assert "not ready" in cli("doctor").out
 
 
@@ -81,7 +81,7 @@ def test_onnx_runtime_that_cannot_be_imported_is_a_fault_and_the_rest_is_still_r
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     found = report(cli("doctor", "--json"), 2)
     assert found["execution providers"]["state"] == "bad"
-    assert found["model resnet29"]["state"] == "ok"
+    assert found["model twin-r29"]["state"] == "ok"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_templates_come_in_the_order_given_and_are_those_of_the_python_api(cli, 
     out = tmp_path / "out.npz"
     outcome = cli("embed", *paths, "--out", out, "--batch", "2")
     assert (outcome.status, outcome.err) == (0, "")
-    assert "3 templates of 3 pictures, model resnet29" in outcome.out
+    assert "3 templates of 3 pictures, model twin-r29" in outcome.out
     found = read(out)
     assert found.keys() == NAMES
     assert found["paths"].tolist() == list(map(str, paths))

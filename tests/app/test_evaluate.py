@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from twinface.models.registry import HOME
+from twinface.models.registry import HOME, find_encoder
 
 PEOPLE = {"Eileen_Collins": "collins", "Grace_Hopper": "hopper"}
 KEYS = {
@@ -67,7 +67,7 @@ def test_view_2_in_json_and_for_people(cli, lfw):
     assert (done.status, done.err) == (0, "")
     report = json.loads(done.out)
     assert report.keys() >= KEYS
-    assert (report["accuracy"], report["pairs"], report["failures"], report["model"]) == (1.0, 4, 0, "resnet29")
+    assert (report["accuracy"], report["pairs"], report["failures"], report["model"]) == (1.0, 4, 0, "twin-r29")
     printed = cli("evaluate", "lfw", "--root", lfw)
     assert printed.status == 0
     for words in ("accuracy", "1.0000", "failure to acquire", "0 of 4 pictures", "not the official pairs.txt"):
@@ -94,7 +94,7 @@ def test_the_report_is_whole_in_itself(cli, lfw, tmp_path):
     assert done.err == f"report: {out / 'report.html'}\n"
     page = Page((out / "report.html").read_text(encoding="utf-8"))
     assert all(source.startswith(("data:", "#")) for source in page.sources)
-    for words in ("LFW View 2: resnet29 with scout", "Worst false matches", "ROC", "DET", "twinface evaluate lfw"):
+    for words in ("LFW View 2: twin-r29 with scout", "Worst false matches", "ROC", "DET", "twinface evaluate lfw"):
         assert words in page.words
     assert {path.suffix for path in out.iterdir()} == {".html", ".json", ".png", ".svg"}
     assert json.loads((out / "figures.json").read_text())["accuracy"] == 1.0
@@ -130,31 +130,31 @@ def test_templates_are_computed_once_and_only_if_wanted_kept(cli, lfw, scrubbed,
 
 
 def test_a_model_is_not_tested_on_those_it_was_trained_on(cli, lfw, tmp_path):
-    for path in HOME.glob("resnet29.*"):
+    for path in HOME.glob("twin-r29.*"):
         shutil.copy(path, tmp_path)
     record = {"sets": [{"dataset": "astronauts", "subjects": ["eileen collins"]}]}
-    (tmp_path / "resnet29.training.json").write_text(json.dumps(record))
-    asked = ("evaluate", "lfw", "--root", lfw, "--model", tmp_path / "resnet29.json")
-    cli(*asked).refuses("resnet29 was trained on 1 of the 2 persons tested (Eileen_Collins)", "--allow-leak")
+    (tmp_path / "twin-r29.training.json").write_text(json.dumps(record))
+    asked = ("evaluate", "lfw", "--root", lfw, "--model", tmp_path / "twin-r29.json")
+    cli(*asked).refuses("twin-r29 was trained on 1 of the 2 persons tested (Eileen_Collins)", "--allow-leak")
     shouted = cli(*asked, "--allow-leak")
     assert shouted.status == 0
-    assert "LEAK: resnet29 was trained on 1 of the 2 persons" in shouted.out
+    assert "LEAK: twin-r29 was trained on 1 of the 2 persons" in shouted.out
 
 
 def test_persons_the_model_was_trained_on_can_be_left_out(cli, people, tmp_path):
-    for path in HOME.glob("resnet29.*"):
+    for path in HOME.glob("twin-r29.*"):
         shutil.copy(path, tmp_path)
     record = {"sets": [{"dataset": "sailors", "subjects": ["grace hopper"]}]}
-    (tmp_path / "resnet29.training.json").write_text(json.dumps(record))
-    asked = ("evaluate", "folder", people, "--model", tmp_path / "resnet29.json", "--json", "--fmr", "0.1")
-    cli(*asked).refuses("resnet29 was trained on 1 of the", "(Grace_Hopper)", "--unseen")
+    (tmp_path / "twin-r29.training.json").write_text(json.dumps(record))
+    asked = ("evaluate", "folder", people, "--model", tmp_path / "twin-r29.json", "--json", "--fmr", "0.1")
+    cli(*asked).refuses("twin-r29 was trained on 1 of the", "(Grace_Hopper)", "--unseen")
     without = json.loads(cli(*asked, "--unseen").out)
     everybody = json.loads(cli(*asked, "--allow-leak").out)
     assert without["subjects"] == everybody["subjects"] - 1
-    assert any("2 pictures of 1 person that resnet29 was trained on are left out" in note for note in without["notes"])
+    assert any("2 pictures of 1 person that twin-r29 was trained on are left out" in note for note in without["notes"])
     record["sets"][0]["subjects"] = [folder.name for folder in people.iterdir()]
-    (tmp_path / "resnet29.training.json").write_text(json.dumps(record))
-    cli(*asked, "--unseen").refuses("resnet29 was trained on everybody in it")
+    (tmp_path / "twin-r29.training.json").write_text(json.dumps(record))
+    cli(*asked, "--unseen").refuses("twin-r29 was trained on everybody in it")
 
 
 def test_groups_from_a_table(cli, people, tmp_path):
@@ -251,15 +251,15 @@ def test_own_people_get_the_figures_that_lfw_gets(cli, people):
     report = json.loads(cli("evaluate", "folder", people, "--json").out)
     assert report.keys() >= KEYS
     assert (report["accuracy"], report["recall"]) == (1.0, 1.0)
-    assert report["threshold"] == 0.37403
+    assert report["threshold"] == find_encoder("twin-r29")[0].rule(mirror=True).point().threshold
 
 
 def test_damaged_rules_are_no_missing_rules(cli, people, tmp_path):
-    for path in HOME.glob("resnet29.*"):
+    for path in HOME.glob("twin-r29.*"):
         shutil.copy(path, tmp_path)
-    asked = ("evaluate", "folder", people, "--model", tmp_path / "resnet29.json")
-    rules = tmp_path / "resnet29.decision.json"
+    asked = ("evaluate", "folder", people, "--model", tmp_path / "twin-r29.json")
+    rules = tmp_path / "twin-r29.decision.json"
     rules.write_text(rules.read_text().replace('"threshold"', '"treshold"', 1))
-    cli(*asked).refuses("resnet29.decision.json", "not a decision file")
+    cli(*asked).refuses("twin-r29.decision.json", "not a decision file")
     rules.unlink()
-    assert "resnet29 has no operating points with these settings" in cli(*asked).out
+    assert "twin-r29 has no operating points with these settings" in cli(*asked).out

@@ -21,21 +21,21 @@ def test_the_shipped_models_are_listed(cli):
 
 def test_the_list_for_machines(cli):
     found = {one["name"]: one for one in json.loads(cli("models", "list", "--json").out)}
-    assert (found["resnet29"]["kind"], found["scout"]["kind"]) == ("encoder", "detector")
-    assert found["resnet29"]["bytes"] > 1_000_000 > found["scout"]["bytes"] > 0
-    assert found["resnet29"]["licence"] == "CC0-1.0"
+    assert (found["twin-r29"]["kind"], found["scout"]["kind"]) == ("encoder", "detector")
+    assert found["twin-r29"]["bytes"] > 1_000_000 > found["scout"]["bytes"] > 0
+    assert found["twin-r29"]["licence"] == "CC0-1.0"
     assert found["scout"].keys() == {"name", "kind", "bytes", "licence", "sha256", "path"}
 
 
 def test_an_encoder_shows_its_operating_points_with_data_counts_and_intervals(cli):
-    outcome = cli("models", "show", "resnet29")
+    outcome = cli("models", "show", "twin-r29")
     assert (outcome.status, outcome.err) == (0, "")
-    for words in ("1e-2", "1e-3", "1e-4", "95% interval", "non-mated", "FNMR", "resnet29.onnx", "SHA-256"):
+    for words in ("1e-2", "1e-3", "1e-4", "95% interval", "non-mated", "FNMR", "twin-r29.onnx", "SHA-256"):
         assert words in outcome.out
 
 
 def test_an_encoder_for_machines(cli):
-    found = json.loads(cli("models", "show", "resnet29", "--json").out)
+    found = json.loads(cli("models", "show", "twin-r29", "--json").out)
     assert found["contract"]["dimension"] == 128
     assert len(found["rules"]) == 2
     for rule in found["rules"]:
@@ -70,14 +70,14 @@ def test_one_bad_model_does_not_hide_the_others(cli, tmp_path):
     for path in HOME.glob("scout*"):
         shutil.copy(path, tmp_path)
     (tmp_path / "scout.onnx").write_bytes(b"something else")
-    outcome = cli("models", "verify", tmp_path / "scout.json", "resnet29")
-    assert (outcome.status, outcome.out) == (2, "resnet29: as released\n")
+    outcome = cli("models", "verify", tmp_path / "scout.json", "twin-r29")
+    assert (outcome.status, outcome.out) == (2, "twin-r29: as released\n")
     assert "scout.onnx: SHA-256 is " in outcome.err
 
 
 @pytest.mark.parametrize("command", ["show", "verify"])
 def test_an_unknown_model_is_refused(cli, command):
-    cli("models", command, "oracle").refuses("no model named 'oracle'; shipped: resnet29, scout")
+    cli("models", command, "oracle").refuses("no model named 'oracle'; shipped: resnet29, scout, twin-nano, twin-r29")
     cli("models", command, "gone.json").refuses("gone.json: no such model contract")
 
 

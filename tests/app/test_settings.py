@@ -9,7 +9,7 @@ from twinface.errors import TwinFaceError
 def test_an_empty_environment_gives_the_shipped_models_on_the_cpu():
     settings = Settings.from_environment({})
     assert settings == Settings()
-    assert (settings.model, settings.detector, settings.threads) == ("resnet29", "scout", 0)
+    assert (settings.model, settings.detector, settings.threads) == ("twin-r29", "scout", 0)
     assert settings.providers == ("CPUExecutionProvider",)
 
 

@@ -28,15 +28,15 @@ pytestmark = pytest.mark.usefixtures("scrubbed")
 @pytest.fixture
 def model(tmp_path):
     """A copy of the shipped encoder; the path of its contract."""
-    for path in HOME.glob("resnet29.*"):
+    for path in HOME.glob("twin-r29.*"):
         shutil.copy(path, tmp_path)
-    return tmp_path / "resnet29.json"
+    return tmp_path / "twin-r29.json"
 
 
 def test_the_public_load_is_this_one(recognizer):
     assert twinface.load is load
     assert isinstance(recognizer, twinface.Recognizer)
-    assert (recognizer.encoder_name, recognizer.detector_name) == ("resnet29", "scout")
+    assert (recognizer.encoder_name, recognizer.detector_name) == ("twin-r29", "scout")
 
 
 def test_the_promise_of_the_readme(recognizer, examples):
@@ -51,7 +51,7 @@ def test_the_promise_of_the_readme(recognizer, examples):
 
 
 def test_the_rule_belongs_to_the_encoder_with_and_without_mirror(recognizer):
-    contract = parse_contract((HOME / "resnet29.json").read_text(), "resnet29.json")
+    contract = parse_contract((HOME / "twin-r29.json").read_text(), "twin-r29.json")
     assert recognizer.rule.model == contract.identity(contract.mirror)
     assert load(threads=1, mirror=False).rule.model == contract.identity(False)
 
@@ -97,8 +97,8 @@ def test_arguments_win_over_the_environment(scrubbed):
     scrubbed.setenv("TWINFACE_MODEL", "oracle")
     scrubbed.setenv("TWINFACE_DETECTOR", "oracle")
     scrubbed.setenv("TWINFACE_PROVIDERS", "WishExecutionProvider")
-    found = load("resnet29", detector="scout", providers=["CPUExecutionProvider"], threads=1)
-    assert found.encoder_name == "resnet29"
+    found = load("twin-r29", detector="scout", providers=["CPUExecutionProvider"], threads=1)
+    assert found.encoder_name == "twin-r29"
 
 
 def test_a_provider_that_is_not_there_is_refused_for_the_detector_too():
@@ -122,8 +122,8 @@ def test_threads_beyond_reason_are_refused(threads):
 def test_encoder_and_detector_are_not_confused():
     with pytest.raises(ModelNotFound, match="scout is a detector, not an encoder"):
         load("scout")
-    with pytest.raises(ModelNotFound, match="resnet29 is an encoder, not a detector"):
-        load_detector("resnet29")
+    with pytest.raises(ModelNotFound, match="twin-r29 is an encoder, not a detector"):
+        load_detector("twin-r29")
 
 
 def test_changed_weights_and_changed_preprocessing_are_refused(model):
@@ -163,7 +163,7 @@ def test_the_detector_stands_alone(examples):
 
 def test_an_analyzer_needs_no_decision_rules(model, examples, recognizer):
     model.with_suffix(".decision.json").unlink()
-    with pytest.raises(ModelNotFound, match="no decision rules for resnet29"):
+    with pytest.raises(ModelNotFound, match="no decision rules for twin-r29"):
         load(str(model))
     analyzer = load_analyzer(str(model), threads=1)
     (face,) = analyzer.encode(analyzer.locate(examples / "collins.jpg").faces)
@@ -205,5 +205,5 @@ def test_a_users_encoder_that_is_none_is_refused(own_encoder, tmp_path):
 
 def test_the_files_a_model_needs_are_known(own_encoder, tmp_path):
     path = own_encoder(tmp_path / "mine.onnx")
-    assert weight_files("resnet29") == [HOME / name for name in ("resnet29.onnx", "scout.onnx", "scout-points.onnx")]
+    assert weight_files("twin-r29") == [HOME / name for name in ("twin-r29.onnx", "scout.onnx", "scout-points.onnx")]
     assert weight_files(f"arcface:{path}", f"yunet:{path}") == [path, path]

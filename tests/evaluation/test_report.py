@@ -62,7 +62,7 @@ def picture(kind: str = "JPEG") -> bytes:
 def full() -> Report:
     return Report(
         "LFW, View 2",
-        [("model", "resnet29"), ("command", "twinface evaluate lfw")],
+        [("model", "twin-r29"), ("command", "twinface evaluate lfw")],
         [
             Table("Figures", ["figure", "value", "interval"], [["EER", "0.7%", "0.5% to 0.9%"]], "Of 6,000 pairs."),
             Plot("ROC", plots.cmc({"x": [0.5, 1.0]}), "It rises."),
@@ -77,7 +77,7 @@ def test_a_page_holds_what_it_is_given_and_every_element_is_closed() -> None:
     assert page.text_of("h1") == ["LFW, View 2"]
     assert page.text_of("h2") == ["Figures", "ROC", "False matches", "Warnings"]
     assert page.text_of("dt") == ["model", "command"]
-    assert page.text_of("dd") == ["resnet29", "twinface evaluate lfw"]
+    assert page.text_of("dd") == ["twin-r29", "twinface evaluate lfw"]
     assert page.text_of("th") == ["figure", "value", "interval", "EER"]
     assert page.text_of("td") == ["0.7%", "0.5% to 0.9%"]
     assert page.text_of("figcaption") == ["It rises.", "Ann and Eve, 0.31"]

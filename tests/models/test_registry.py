@@ -90,12 +90,12 @@ def test_the_name_is_the_contracts_not_the_files(home: Path) -> None:
 
 
 def test_decision_files_are_no_models(home: Path) -> None:
-    assert [entry.name for entry in shipped(home)] == sorted([DETECTOR, ENCODER])
+    assert [entry.name for entry in shipped(home)] == ["resnet29", DETECTOR, "twin-nano", ENCODER]
 
 
-@pytest.mark.parametrize("name", ["oracle", "", "resnet29.onnx", "RESNET29"])
+@pytest.mark.parametrize("name", ["oracle", "", "twin-r29.onnx", "TWIN-R29"])
 def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
-    with pytest.raises(ModelNotFound, match=rf"no model named '{name}'; shipped: {ENCODER}, {DETECTOR}"):
+    with pytest.raises(ModelNotFound, match=rf"no model named '{name}'; shipped: resnet29, {DETECTOR}, twin-nano, {ENCODER}"):
         find(name)
 
 
@@ -195,20 +195,20 @@ def test_rules_survive_another_name_source_or_licence(home: Path, change: dict[s
 
 def test_an_encoder_without_rules_is_refused_with_the_remedy(home: Path) -> None:
     (home / f"{ENCODER}.decision.json").unlink()
-    with pytest.raises(ModelNotFound, match=r"no decision rules for resnet29; measure them with twinface calibrate"):
+    with pytest.raises(ModelNotFound, match=r"no decision rules for twin-r29; measure them with twinface calibrate"):
         find(ENCODER, home).rules()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"rules": 7}', b'{"rules": [{"model": "m"}]}'])
 def test_malformed_rules_are_refused_by_their_path(home: Path, content: bytes) -> None:
     (home / f"{ENCODER}.decision.json").write_bytes(content)
-    with pytest.raises(ContractMismatch, match=r"resnet29\.decision\.json: not a decision file"):
+    with pytest.raises(ContractMismatch, match=r"twin-r29\.decision\.json: not a decision file"):
         find(ENCODER, home).rules()
 
 
 def test_rules_that_are_no_text_are_refused(home: Path) -> None:
     (home / f"{ENCODER}.decision.json").write_bytes(b"\xff\xfe\0")
-    with pytest.raises(ModelNotFound, match=r"resnet29\.decision\.json: cannot read the decision rules"):
+    with pytest.raises(ModelNotFound, match=r"twin-r29\.decision\.json: cannot read the decision rules"):
         find(ENCODER, home).rules()
 
 
@@ -256,7 +256,7 @@ def test_a_users_file_of_another_model_or_mirror_setting_is_refused_with_the_rem
     entry = find(ENCODER, home)
     own = tmp_path / "own.json"
     own.write_text(write_rules([rule_of("another")]))
-    with pytest.raises(ContractMismatch, match=r"own\.json: no decision rule of resnet29 .*twinface calibrate$"):
+    with pytest.raises(ContractMismatch, match=r"own\.json: no decision rule of twin-r29 .*twinface calibrate$"):
         entry.rule(True, own)
     own.write_text(write_rules([rule_of(entry.rule(False).model)]))
     with pytest.raises(ContractMismatch, match=r"mirror=on; there is one for --no-flip, or calibrate with --flip$"):

@@ -16,7 +16,7 @@ from twinface.errors import ContractMismatch, ModelNotFound, ModelTampered
 HOME = Path(__file__).parent
 """Folder of the shipped models."""
 
-DEFAULT_ENCODER = "resnet29"
+DEFAULT_ENCODER = "twin-r29"
 DEFAULT_DETECTOR = "scout"
 RULES_SUFFIX = ".decision.json"
 TRAINING_SUFFIX = ".training.json"

@@ -193,6 +193,12 @@ class TestNarrow:
         assert kernels.shape == (16, 16, 3, 3)
         assert torch.isin(kernels, all_kernels).all()
 
+    def test_half_a_wide_network_is_refused(self, shipped, tmp_path):
+        half = {name: value for name, value in shipped.state_dict().items() if not name.startswith("blocks.9.")}
+        save_file(half, tmp_path / "half.safetensors")
+        with pytest.raises(RecipeError, match=r"^backbone\.start: .*half\.safetensors is no whole ResNet-29"):
+            starting_network(str(tmp_path / "half.safetensors"), "resnet29-narrow", 128, 150)
+
 
 class TestFiles:
     def test_safetensors_of_the_same_network(self, trained, tmp_path):

@@ -48,7 +48,12 @@ def starting_network(start: str, name: str, dimension: int, size: int) -> nn.Mod
         weights = _weights(start, network)
         if name == "resnet29-narrow" and _is_wide(weights):
             assert isinstance(network, ResNet29)
-            weights = narrowed(weights, network)
+            try:
+                weights = narrowed(weights, network)
+            except ValueError as error:
+                raise RecipeError(
+                    f"backbone.start: {shown(start)} is no whole ResNet-29 ({reason(error)}); give another start"
+                ) from error
         _fill(network, weights, start)
     return network
 

@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--profile", help="of the recipe")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--steps", type=int, default=10, help="of each of the three in each round")
+    parser.add_argument("--steps", type=int, default=10, help="of each of the four in each round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     options = parser.parse_args()

@@ -33,13 +33,7 @@ EVERYTHING = AugmentationOptions(
 """Most pictures of a batch meet most steps."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Pictures this small take longer where threads wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def chances(count=1, seed=0, **options):

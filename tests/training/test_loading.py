@@ -25,13 +25,7 @@ OPTIONS = AugmentationOptions(jpeg=0.0)
 """All but JPEG, whose rounding tells apart what float arithmetic does not."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Pictures this small take longer where threads wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -34,13 +34,7 @@ COUNT = BATCH + 5
 """More crops than go through a teacher at once."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Pictures this small take longer where threads wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def teacher_of(seed=0):

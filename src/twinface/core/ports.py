@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twinface.core.subjects import (
+    Enrolled,
+    Entry,
+    ErasureReceipt,
+    GalleryInfo,
+    Neighbour,
+    Outcome,
+    Sample,
+    Subject,
+    TemplateSpace,
+)
 from twinface.core.types import Acquired, Analysis, Detection, Face, Image
 
 
@@ -97,4 +109,155 @@ class TemplateCache(Protocol):
 
     def keep(self, space: str, rows: Mapping[str, Acquired]) -> None:
         """Remembers more."""
+        ...
+
+
+class TemplateIndex(Protocol):
+    """Finds the subjects nearest to probes: exact, in memory."""
+
+    def __len__(self) -> int:
+        """Templates in it."""
+        ...
+
+    def add(self, vectors: NDArray[np.float32], samples: NDArray[np.int64], subjects: NDArray[np.int64]) -> None:
+        """Takes more templates.
+
+        Args:
+            vectors: float32, shape (N, D), unit length.
+            samples: number of each one's sample, shape (N,), none twice.
+            subjects: number of whose it is, shape (N,).
+        """
+        ...
+
+    def drop(self, samples: NDArray[np.int64]) -> None:
+        """Forgets the templates of these samples; their memory is overwritten. Unknown ones are no error."""
+        ...
+
+    def search(self, probes: NDArray[np.float32], top: int) -> list[list[tuple[int, int, float]]]:
+        """For every probe (M, D) the `top` nearest subjects, nearest first.
+
+        Returns:
+            Of each one its number, its nearest sample and the distance to it, Euclidean, computed in float64.
+        """
+        ...
+
+
+class GalleryStore(Protocol):
+    """Keeps people and their templates. Every call is one transaction: it happens whole or not at all.
+
+    What it raises beside what is listed: GalleryLocked when others hold the gallery for too long, GalleryCorrupt when
+    it is damaged, GalleryError when it cannot be written.
+    """
+
+    def info(self) -> GalleryInfo:
+        """What the gallery is and how much it holds."""
+        ...
+
+    def subjects(self) -> list[Subject]:
+        """Everybody enrolled, by name."""
+        ...
+
+    def find(self, name: str) -> Subject:
+        """The person of that name, however it is written (see `core.naming.name_key`).
+
+        Raises:
+            UnknownSubject: there is none.
+        """
+        ...
+
+    def names(self, uids: Sequence[str]) -> dict[str, str]:
+        """Names by uid; those unknown are left out."""
+        ...
+
+    def samples(self, uid: str) -> list[Sample]:
+        """What is kept of a person's pictures, in the order they came."""
+        ...
+
+    def known(self, digests: Sequence[str]) -> dict[str, str]:
+        """Of pictures with these digests, those enrolled already: the names of whom they show."""
+        ...
+
+    def enroll(self, entries: Sequence[Entry]) -> list[Outcome]:
+        """Adds samples; people whom the gallery does not know are made. A picture enrolled already changes nothing.
+
+        Raises:
+            ContractMismatch: a template is of another space than the gallery's.
+            GalleryError: a name is none.
+        """
+        ...
+
+    def nearest(self, probes: NDArray[np.float32], top: int) -> list[list[Neighbour]]:
+        """For every probe (M, D), unit length and of the gallery's space, the `top` nearest subjects.
+
+        Those whose time is over are not found.
+        """
+        ...
+
+    def templates(self) -> Enrolled:
+        """All templates of the gallery's space, as the encoder made them."""
+        ...
+
+    def rename(self, name: str, new: str) -> ErasureReceipt:
+        """Gives a person another name; the old one is erased.
+
+        Raises:
+            UnknownSubject: there is no such person.
+            DuplicateSubject: somebody else has the new name.
+        """
+        ...
+
+    def merge(self, into: str, others: Sequence[str]) -> ErasureReceipt:
+        """Makes several people one: the samples of `others` become those of `into`, their names are erased.
+
+        Raises:
+            UnknownSubject: one of them is not there.
+        """
+        ...
+
+    def remove(self, names: Sequence[str]) -> ErasureReceipt:
+        """Removes people and erases every byte kept of them.
+
+        Raises:
+            UnknownSubject: one of them is not there; then nobody is removed.
+        """
+        ...
+
+    def remove_samples(self, numbers: Sequence[int]) -> ErasureReceipt:
+        """Removes single samples; a person without any goes too."""
+        ...
+
+    def set_expiry(self, name: str, expires: datetime | None) -> None:
+        """Says when a person is to be forgotten.
+
+        Raises:
+            UnknownSubject: there is no such person.
+        """
+        ...
+
+    def expire(self) -> ErasureReceipt | None:
+        """Removes those whose time is over; None if there is nobody."""
+        ...
+
+    def photo(self, number: int) -> bytes | None:
+        """The kept picture of a sample; None where it was not kept."""
+        ...
+
+    def stage(self, space: TemplateSpace, vectors: Mapping[int, NDArray[np.float32]]) -> None:
+        """Keeps templates of another space beside the gallery's own, by number of their sample. Nobody meets them yet."""
+        ...
+
+    def staged(self, space: TemplateSpace) -> dict[int, NDArray[np.float32]]:
+        """The templates kept so, as the encoder made them."""
+        ...
+
+    def switch(self, space: TemplateSpace) -> ErasureReceipt:
+        """Makes another space the gallery's. Samples that have a template of it lose the old one."""
+        ...
+
+    def renew(self) -> ErasureReceipt:
+        """Turns all templates anew by another secret matrix: copies stolen before match nothing any more."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the gallery."""
         ...

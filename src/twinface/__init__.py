@@ -6,6 +6,10 @@
     comparison = recognizer.compare("a.jpg", "b.jpg")
     comparison.same, comparison.probability
 
+    with twinface.Gallery.open("people.db") as gallery:
+        gallery.enroll("Ada", ["a.jpg"])
+        gallery.identify("who.jpg").names
+
 Importing this package loads neither ONNX Runtime nor torch; `load` does the former.
 """
 
@@ -17,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from twinface.errors import TwinFaceError
 
 if TYPE_CHECKING:
+    from twinface.app.gallery import Gallery
     from twinface.app.wiring import load
     from twinface.core.types import Analysis, Box, Comparison, Face, Landmarks, Quality, Template
     from twinface.services.recognition import Recognizer
@@ -25,6 +30,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "load": "twinface.app.wiring",
+    "Gallery": "twinface.app.gallery",
     "Recognizer": "twinface.services.recognition",
     "Analysis": "twinface.core.types",
     "Box": "twinface.core.types",
@@ -40,6 +46,7 @@ __all__ = [
     "Box",
     "Comparison",
     "Face",
+    "Gallery",
     "Landmarks",
     "Quality",
     "Recognizer",

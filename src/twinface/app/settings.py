@@ -73,6 +73,18 @@ def data_folder(environment: Mapping[str, str] | None = None) -> Path:
     return Path(found.get("TWINFACE_DATA") or user_data_path("twinface", appauthor=False))
 
 
+def gallery_path(environment: Mapping[str, str] | None = None) -> Path:
+    """The gallery used when none is named: TWINFACE_GALLERY, or one among the user's data."""
+    found = os.environ if environment is None else environment
+    return Path(found.get("TWINFACE_GALLERY") or data_folder(found) / "people.db")
+
+
+def passphrase(environment: Mapping[str, str] | None = None) -> str | None:
+    """What opens an encrypted gallery (TWINFACE_PASSPHRASE)."""
+    found = os.environ if environment is None else environment
+    return found.get("TWINFACE_PASSPHRASE") or None
+
+
 def hub_endpoint(environment: Mapping[str, str] | None = None) -> str | None:
     """Address of another Hub than the public one, as the Hub's own tools have it (HF_ENDPOINT)."""
     found = os.environ if environment is None else environment

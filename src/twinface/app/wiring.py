@@ -9,6 +9,9 @@ from pathlib import Path
 
 from twinface.app.settings import Settings
 from twinface.core.contract import DetectorContract, EncoderContract
+from twinface.core.decision import DecisionRule
+from twinface.core.subjects import TemplateSpace
+from twinface.errors import ContractMismatch
 from twinface.models.registry import ModelEntry, find, find_detector, find_encoder
 from twinface.services.recognition import Recognizer
 from twinface.vision.detector import OnnxDetector
@@ -80,6 +83,72 @@ def encoder_entry(model: str | None = None) -> ModelEntry:
     """
     settings = _settings(model, None, None, None)
     return _open_encoder(settings.model, SessionOptions(settings.providers, settings.threads))[0]
+
+
+def template_space(model: str | None = None, mirror: bool | None = None) -> TemplateSpace:
+    """What the encoder that `load` would take makes; a shipped one is not loaded for this.
+
+    Raises:
+        ModelError: it is missing or unfit.
+    """
+    settings = _settings(model, None, None, None)
+    name = settings.model
+    if names_own_file(name):
+        kind, path = parse_encoder(name)
+        contract = user_encoder(kind, path, Session(path, None, SessionOptions(settings.providers, settings.threads)))
+        name = f"{name.partition(':')[0]}:{path.resolve()}"
+    else:
+        contract = find_encoder(name)[1]
+        name = str(Path(name).resolve()) if name.endswith(".json") else name
+    mirrored = contract.mirror if mirror is None else mirror
+    return TemplateSpace(contract.identity(mirrored), name, mirrored, contract.dimension)
+
+
+def rule_of(space: TemplateSpace) -> DecisionRule:
+    """The decision rule for the templates of a gallery; no network is loaded.
+
+    Raises:
+        ModelError: the model is missing, was not calibrated, or is another one now.
+    """
+    name = space.model
+    if names_own_file(name):
+        return load(name, mirror=space.mirror).rule
+    rule = find_encoder(name)[0].rule(space.mirror)
+    _check_same(space, rule.model)
+    return rule
+
+
+def _check_same(space: TemplateSpace, identity: str) -> None:
+    if identity != space.identity:
+        raise ContractMismatch(
+            f"the gallery's templates were made by another {space.model} ({space.identity[:12]}) than is installed "
+            f"({identity[:12]}); install that one again, or twinface gallery migrate"
+        )
+
+
+def load_for(
+    space: TemplateSpace,
+    *,
+    detector: str | None = None,
+    providers: Sequence[str] | str | None = None,
+    threads: int | None = None,
+    calibration: str | PathLike[str] | None = None,
+) -> Recognizer:
+    """As `load`, with the encoder that made the templates of a gallery.
+
+    Raises:
+        ContractMismatch: the encoder of that name is another one now.
+    """
+    _check_same(space, template_space(space.model, space.mirror).identity)
+    usual = template_space()
+    return load(
+        None if space.model == usual.model else space.model,
+        detector=detector,
+        providers=providers,
+        threads=threads,
+        mirror=None if space.mirror == template_space(space.model).mirror else space.mirror,
+        calibration=calibration,
+    )
 
 
 def _settings(

@@ -38,7 +38,7 @@ def read_regular(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, private: bool = False) -> None:
     """Writes a file whole or not at all: whatever was there stays until everything is written.
 
     Who may read a file that is replaced may read the new one, and nobody else.
@@ -46,6 +46,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Args:
         path: where to; a link is followed.
         write: writes the content to the file it is given, a temporary one in the same folder; its result is ignored.
+        private: whether its owner alone may read it, from the first moment on, whoever could read the old one.
 
     Raises:
         OutputError: missing or unwritable folder, a folder in the file's place, disk full. What else `write` raises
@@ -58,12 +59,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
                 f"{shown(path)}: there is no folder {shown(path.parent)}; make it first or choose another"
             )
         part = target.parent / f".twinface-{uuid.uuid4().hex}.part"
-        file = part.open("xb")
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666))
+        file = part.open("wb")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise _unwritable(path, error) from error
     try:
         with file:
-            _take_over_mode(target, part)
+            if not private:
+                _take_over_mode(target, part)
             write(file)
         part.replace(target)
     except OSError as error:

@@ -29,7 +29,7 @@ class IdentificationPoint:
         dataset: what the operating points it rests on were measured on.
         fpir: the target false positive identification rate.
         templates: templates in the gallery.
-        fmr: the rate of a single comparison that holds it.
+        fmr: the rate of a single comparison that holds it; never above the default operating point's.
         threshold: largest accepted distance.
         extrapolated: whether the FMR is smaller than any that was measured; the line through the last two is followed.
     """
@@ -68,9 +68,10 @@ def identification_point(rule: DecisionRule, templates: int, fpir: float = DEFAU
     default = rule.point()
     points = sorted(rule.points, key=lambda point: -point.fmr)
     threshold = _interpolated(points, fmr)
-    return IdentificationPoint(
-        rule.model, default.dataset, fpir, templates, fmr, min(threshold, default.threshold), fmr < points[-1].fmr
-    )
+    extrapolated = fmr < points[-1].fmr
+    if threshold >= default.threshold:
+        threshold, fmr = default.threshold, default.fmr
+    return IdentificationPoint(rule.model, default.dataset, fpir, templates, fmr, threshold, extrapolated)
 
 
 def _interpolated(points: list[OperatingPoint], fmr: float) -> float:

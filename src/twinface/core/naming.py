@@ -14,7 +14,7 @@ REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """What makes the text around it read in another order: a name that holds one can pass for another on a screen."""
 
 UNSEEN = frozenset("\u200e\u200f\u061c\ufeff\u200b\u2060\u00ad")
-"""Marks that are not seen and tell no names apart; those that join letters, as Persian needs them, are not among them."""
+"""Marks that are not seen and tell no names apart; those that join letters, as Persian needs them, are not here."""
 
 
 def clean_name(text: str) -> str:
@@ -27,21 +27,19 @@ def clean_name(text: str) -> str:
     if not isinstance(text, str):
         raise GalleryError(f"a name must be text, got {type(text).__name__}")
     if len(text) > 4 * LONGEST:
-        raise GalleryError(f"the name {shown(text)!r} has {len(text):,} letters; at most {LONGEST} are kept")
+        raise GalleryError(f"the name '{shown(text)}' has {len(text):,} letters; at most {LONGEST} are kept")
     composed = unicodedata.normalize("NFC", "".join(letter for letter in text if letter not in UNSEEN))
     for letter in composed:
         kind = unicodedata.category(letter)
         if letter in REORDERING or kind in ("Cc", "Cs", "Cn", "Zl", "Zp"):
-            raise GalleryError(
-                f"the name {ascii(shown(text))} holds {ascii(letter)}, which no name does; give it without"
-            )
+            raise GalleryError(f"the name '{shown(text)}' holds {letter!a}, which no name does; give it without")
         if letter in "/\\":
-            raise GalleryError(f"the name {shown(text)!r} holds a slash; a name is no path, give it without")
+            raise GalleryError(f"the name '{shown(text)}' holds a slash; a name is no path, give it without")
     name = " ".join(composed.split())
     if not name or name in (".", ".."):
-        raise GalleryError(f"the name {shown(text)!r} is empty; give one with letters")
+        raise GalleryError(f"the name '{shown(text)}' is empty; give one with letters")
     if len(name) > LONGEST:
-        raise GalleryError(f"the name {shown(name)!r} has {len(name):,} letters; at most {LONGEST} are kept")
+        raise GalleryError(f"the name '{shown(name)}' has {len(name):,} letters; at most {LONGEST} are kept")
     return name
 
 

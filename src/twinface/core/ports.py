@@ -186,10 +186,13 @@ class GalleryStore(Protocol):
         """
         ...
 
-    def nearest(self, probes: NDArray[np.float32], top: int) -> list[list[Neighbour]]:
+    def nearest(self, probes: NDArray[np.float32], top: int) -> tuple[list[list[Neighbour]], int]:
         """For every probe (M, D), unit length and of the gallery's space, the `top` nearest subjects.
 
         Those whose time is over are not found.
+
+        Returns:
+            The subjects, nearest first, of every probe; and how many templates each was compared with.
         """
         ...
 
@@ -243,7 +246,7 @@ class GalleryStore(Protocol):
         ...
 
     def stage(self, space: TemplateSpace, vectors: Mapping[int, NDArray[np.float32]]) -> None:
-        """Keeps templates of another space beside the gallery's own, by number of their sample. Nobody meets them yet."""
+        """Keeps templates of another space beside the gallery's own, by number of their sample; nobody meets them."""
         ...
 
     def staged(self, space: TemplateSpace) -> dict[int, NDArray[np.float32]]:
@@ -252,6 +255,10 @@ class GalleryStore(Protocol):
 
     def switch(self, space: TemplateSpace) -> ErasureReceipt:
         """Makes another space the gallery's. Samples that have a template of it lose the old one."""
+        ...
+
+    def problems(self) -> list[str]:
+        """What is damaged, one line each; empty when all is sound."""
         ...
 
     def renew(self) -> ErasureReceipt:

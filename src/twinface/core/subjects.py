@@ -152,6 +152,7 @@ class Sample:
     Attributes:
         number: its number in the gallery.
         subject: uid of whose it is.
+        digest: SHA-256 of the picture's content, hexadecimal.
         source: where the picture came from.
         added: when, UTC.
         quality: of the face; None where it is not known.
@@ -161,6 +162,7 @@ class Sample:
 
     number: int
     subject: str
+    digest: str
     source: str
     added: datetime
     quality: Quality | None

@@ -21,9 +21,13 @@ from twinface.app.cli import (
     detect,
     doctor,
     embed,
+    enroll,
     evaluate,
     export,
+    gallery,
+    identify,
     models,
+    people,
     train,
 )  # fmt: skip
 from twinface.app.cli.output import SAME, TROUBLE, complain
@@ -45,6 +49,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("compare")(compare.compare)
+app.command("enroll")(enroll.enroll)
+app.command("identify")(identify.identify)
+app.add_typer(people.app, name="people")
+app.add_typer(gallery.app, name="gallery")
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(evaluate.app, name="evaluate")
 app.command("detect")(detect.detect)
@@ -73,7 +81,7 @@ def _root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the full trace of an error.")] = False,
 ) -> None:
-    """Tell whether two faces show the same person; find faces; write templates; look after the models."""
+    """Tell whether two faces show the same person; enrol people, name them in pictures, forget them again."""
 
 
 def main() -> None:

@@ -27,10 +27,10 @@ def detect(
     from twinface.vision.drawing import draw_faces
     from twinface.vision.drawing import save as write
 
-    targets = _targets(save, images) if save is not None else [None] * len(images)
+    places = targets(save, images, "faces") if save is not None else [None] * len(images)
     recognizer = load(detector=detector, providers=provider, threads=threads)
     failed = 0
-    for image, target in zip(images, targets, strict=True):
+    for image, target in zip(images, places, strict=True):
         try:
             analysis = recognizer.locate(image)
         except ImageError as error:
@@ -46,18 +46,18 @@ def detect(
         raise typer.Exit(TROUBLE)
 
 
-def _targets(save: Path, images: list[str]) -> list[Path]:
-    """Where the picture with boxes of each image goes.
+def targets(save: Path, images: list[str], word: str) -> list[Path]:
+    """Where the marked picture of each image goes; in a folder as NAME.`word`.png.
 
     Raises:
         OutputError: several need a folder, two would be one file, or one is a picture that is read.
     """
-    targets = [save / f"{Path(image).stem}.faces.png" for image in images] if save.is_dir() else [save]
-    if len(targets) != len(images):
+    places = [save / f"{Path(image).stem}.{word}.png" for image in images] if save.is_dir() else [save]
+    if len(places) != len(images):
         raise OutputError(f"{save}: several pictures need an existing folder to be saved in")
-    twice = {target.name for target in targets if targets.count(target) > 1}
+    twice = {place.name for place in places if places.count(place) > 1}
     if twice:
         raise OutputError(f"{save}: two pictures would both be saved as {min(twice)}; save them one by one")
-    for target in targets:
-        refuse_overwriting(target, images)
-    return targets
+    for place in places:
+        refuse_overwriting(place, images)
+    return places

@@ -44,7 +44,7 @@ def embed(
     if out.suffix != ".npz":
         raise OutputError(f"{shown(out)}: templates are written as .npz; name the file so")
     _check_writable(out)
-    paths = _gather(images)
+    paths = gather(images)
     refuse_overwriting(out, paths)
     recognizer = load(model, detector=detector, providers=provider, threads=threads, mirror=flip)
     failures: list[str] = []
@@ -111,7 +111,7 @@ class _Row:
     usable: bool
 
 
-def _gather(images: list[Path]) -> list[Path]:
+def gather(images: list[Path]) -> list[Path]:
     """The pictures named, and those in the folders named, at any depth, in order of path."""
     from twinface.datasets.photos import PICTURES
 

@@ -39,3 +39,21 @@ Flip = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Compute every template anew and keep none.")]
+Gallery = Annotated[
+    Path | None,
+    typer.Option(
+        "--gallery",
+        "-g",
+        parser=given_path,
+        metavar="PATH",
+        help="The gallery's file; default: TWINFACE_GALLERY, or yours.",
+    ),
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--key-file", parser=given_path, metavar="PATH", help="Opens an encrypted gallery (gallery keygen)."),
+]
+Fpir = Annotated[
+    float,
+    typer.Option("--fpir", help="Share of strangers that may be taken for somebody, whatever the gallery's size."),
+]

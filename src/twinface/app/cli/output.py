@@ -136,3 +136,8 @@ def parse_choice(text: str) -> FaceChoice:
     if text.isdecimal() and len(text) < 10 and int(text) >= 1:
         return int(text)
     raise TwinFaceError(f"--face must be largest, all, only or a number from 1 up, got {text!r}")
+
+
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """A number with its noun: 1 person, 2 people, 1,000 templates."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"

@@ -1,0 +1,326 @@
+"""One SQLite file, opened with care: whole transactions, erased bytes, and errors in TwinFace's words."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from twinface.core.files import reason, shown
+from twinface.errors import GalleryCorrupt, GalleryError, GalleryLocked
+from twinface.gallery.schema import APPLICATION, TABLES, VERSION
+
+PATIENCE = 60.0
+"""Seconds to wait for others who write."""
+
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+
+
+class Database:
+    """A connection to a gallery's file. Threads may share it: they take turns.
+
+    Args:
+        path: the file, which must exist; a link is followed.
+        read_only: whether nothing may be written.
+        patience: seconds to wait for others.
+
+    Raises:
+        GalleryError: there is none, or it is of another kind or newer, or cannot be opened.
+        GalleryLocked: others hold it for longer than that.
+        GalleryCorrupt: it is damaged.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False, patience: float = PATIENCE) -> None:
+        self.path = path
+        self.real = existing(path)
+        self.read_only = read_only
+        self._patience = patience
+        self._lock = threading.RLock()
+        with self.translated():
+            try:
+                self._connection = self._connect("ro" if read_only else "rw")
+            except sqlite3.OperationalError as error:
+                if not self._is_unwritable(error):
+                    raise
+                self._connection = self._connect_without_writing()
+                self.read_only = True
+
+    def _connect(self, mode: str, extra: str = "", exclusive: bool = False) -> sqlite3.Connection:
+        address = f"file:{quote(os.fsencode(self.real))}?mode={mode}{extra}"
+        connection = sqlite3.connect(
+            address, timeout=self._patience, isolation_level=None, check_same_thread=False, uri=True
+        )
+        try:
+            connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA cell_size_check = ON")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA temp_store = MEMORY")  # what is being rebuilt is not left in temporary files
+            if exclusive:
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._check(connection)
+            if mode == "rw":
+                _pragma(connection, "journal_mode = WAL")
+            return connection
+        except BaseException:
+            connection.close()
+            raise
+
+    def _is_unwritable(self, error: sqlite3.OperationalError) -> bool:
+        """Whether the place takes no writing: reading may still be possible."""
+        code = error.sqlite_errorcode & 0xFF
+        return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
+
+    def _connect_without_writing(self) -> sqlite3.Connection:
+        """Opens where not even the files beside the database can be made: a full disk, a read-only folder."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            return self._connect("ro")
+        with contextlib.suppress(sqlite3.OperationalError):
+            return self._connect("rw", exclusive=True)  # needs no shared memory file
+        log = self.real.with_name(self.real.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise GalleryError(
+                f"{shown(self.path)}: what was written last lies in {shown(log.name)}, which cannot be used here; "
+                "give the folder's write permission back, or make room on the disk"
+            )
+        return self._connect("ro", "&immutable=1")
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Refuses what is no gallery, or one of a layout that is not known."""
+        application, version = (_pragma(connection, name) for name in ("application_id", "user_version"))
+        if application != APPLICATION:
+            raise GalleryError(f"{shown(self.path)}: is a database, but no gallery of TwinFace; choose another file")
+        if not isinstance(version, int) or version > VERSION:
+            raise GalleryError(
+                f"{shown(self.path)}: was written by a newer TwinFace (layout {version}, this one knows {VERSION}); "
+                "upgrade twinface"
+            )
+        rows = connection.execute("SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~'").fetchall()
+        if sorted(str(sql) for (sql,) in rows) != sorted(TABLES):
+            raise GalleryCorrupt(f"{shown(self.path)}: its tables are not those of a gallery; restore a backup")
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One state of the gallery, whatever others write meanwhile."""
+        with self._lock, self.translated():
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: what is done in it is there when it ends, and on the disk, or nothing of it is."""
+        if self.read_only:
+            raise GalleryError(f"{shown(self.path)}: is open for reading only, or its place cannot be written")
+        with self._lock, self.translated():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk ends it before we do
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def purge(self) -> int:
+        """Writes the file anew from what is live and empties the log, so that no erased byte is left in either.
+
+        `secure_delete` overwrites what is deleted, but copies that were left when pages were split long ago it does
+        not know.
+
+        Returns:
+            Bytes of the file afterwards.
+
+        Raises:
+            GalleryLocked: others read an older state for too long; the bytes are erased at the next purge.
+        """
+        with self._lock, self.translated():
+            (due,) = self._connection.execute("SELECT unpurged FROM gallery").fetchone()
+            self._connection.execute("VACUUM")
+            self._empty_log()
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("UPDATE gallery SET unpurged = 0 WHERE unpurged = ?", (due,))
+            self._connection.execute("COMMIT")
+            return self._bytes()
+
+    def unpurged(self) -> bool:
+        """Whether an erasure was cut short before its bytes were gone."""
+        with self.reading() as connection:
+            return bool(connection.execute("SELECT unpurged FROM gallery").fetchone()[0])
+
+    def _empty_log(self) -> None:
+        end = time.monotonic() + self._patience
+        while self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > end:
+                raise GalleryLocked(
+                    f"{shown(self.path)}: removed, but another process still reads an older state, so the bytes are "
+                    "in the log until it ends; then run twinface gallery verify"
+                )
+
+    def _bytes(self) -> int:
+        return int(_pragma(self._connection, "page_count")) * int(_pragma(self._connection, "page_size"))
+
+    def size(self) -> int:
+        """Bytes of the file and of the log beside it."""
+        files = (self.real, self.real.with_name(self.real.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def problems(self) -> list[str]:
+        """What SQLite finds wrong with the file; empty when it is sound."""
+        with self.reading() as connection:
+            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
+            found = [] if found == ["ok"] else found
+            found += [f"{row[0]}: a row points nowhere" for row in connection.execute("PRAGMA foreign_key_check")]
+            return found
+
+    def copy_to(self, target: Path) -> None:
+        """Writes a compact copy of one state into a file that must not exist. The copy needs the gallery's key too."""
+        with self._lock, self.translated():
+            self._connection.execute("VACUUM INTO ?", (os.fspath(target),))
+
+    def become(self, source: Database) -> None:
+        """Takes over the whole content of another gallery, in one transaction."""
+        if self.read_only:
+            raise GalleryError(f"{shown(self.path)}: is open for reading only, or its place cannot be written")
+        with self._lock, self.translated():
+            source._connection.backup(self._connection)
+            _pragma(self._connection, "journal_mode = WAL")
+            self._empty_log()
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """The edge: what SQLite and the file system raise becomes an error of ours."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise _translation(self.path, error) from error
+        except GalleryCorrupt as error:
+            if shown(self.path) in str(error):
+                raise
+            raise GalleryCorrupt(
+                f"{shown(self.path)}: {error}; twinface gallery verify lists what is, restore a backup"
+            ) from error
+
+
+def existing(path: Path) -> Path:
+    """Where a gallery's file really is.
+
+    Raises:
+        GalleryError: there is none, or something else is there.
+    """
+    try:
+        real = Path(os.path.realpath(path))
+        if not real.exists():
+            if path.is_symlink():
+                raise GalleryError(f"{shown(path)}: is a link to {shown(real)}, where nothing is; mend or remove it")
+            raise GalleryError(f"{shown(path)}: there is no gallery; twinface enroll makes one")
+        if not real.is_file():
+            raise GalleryError(f"{shown(path)}: is no file; choose another place for the gallery")
+        if not real.stat().st_size:
+            raise GalleryError(f"{shown(path)}: is empty, no gallery; remove it, and twinface enroll makes one")
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise GalleryError(f"{shown(path)}: cannot be opened ({reason(error)})") from error
+    if os.name == "posix" and stat.S_IMODE(real.stat().st_mode) & 0o077:
+        with contextlib.suppress(OSError):  # somebody else's file
+            real.chmod(0o600)
+    return real
+
+
+def create(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
+    """Makes a gallery's file, whole or not at all; one that is there already, made by whomever meanwhile, stays.
+
+    Args:
+        path: where.
+        fill: writes the first rows.
+
+    Raises:
+        GalleryError: it cannot be made there.
+    """
+    try:
+        if path.is_symlink():
+            raise GalleryError(f"{shown(path)}: is a link that leads nowhere; mend or remove it")
+        folder = path.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = folder / f".twinface-{uuid.uuid4().hex}.part"
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise GalleryError(
+            f"{shown(path)}: a gallery cannot be made there ({reason(error)}); choose another place"
+        ) from error
+    try:
+        connection = sqlite3.connect(part, isolation_level=None)
+        with contextlib.closing(connection):
+            connection.execute("PRAGMA synchronous = FULL")
+            _pragma(connection, f"application_id = {APPLICATION}")
+            _pragma(connection, "journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in TABLES:
+                connection.execute(statement)
+            fill(connection)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+            connection.execute("COMMIT")
+        _publish(part, path)
+    except (sqlite3.Error, OSError) as error:
+        raise _translation(path, error) from error
+    finally:
+        for ending in ("", "-wal", "-shm", "-journal"):
+            part.with_name(part.name + ending).unlink(missing_ok=True)
+
+
+def _publish(part: Path, path: Path) -> None:
+    """Gives the finished file its name, unless there is one of that name."""
+    with contextlib.suppress(FileExistsError):
+        try:
+            os.link(part, path)
+        except (PermissionError, NotImplementedError, OSError) as error:
+            if isinstance(error, FileExistsError):
+                raise
+            if not path.exists():  # a file system without hard links
+                part.rename(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _pragma(connection: sqlite3.Connection, text: str) -> int:
+    """Sets or asks for something; the answer, if there is one."""
+    row = connection.execute(f"PRAGMA {text}").fetchone()
+    return row[0] if row else 0
+
+
+def _translation(path: Path, error: Exception) -> GalleryError:
+    """An error of SQLite's or the system's, in words that say what to do."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    where, why = shown(path), reason(error)
+    if code in _BUSY:
+        return GalleryLocked(f"{where}: another process has been writing to the gallery for too long; try again later")
+    if code in _BROKEN:
+        return GalleryCorrupt(f"{where}: the gallery is damaged, or no gallery ({why}); restore a backup")
+    if code == sqlite3.SQLITE_FULL or "No space left" in why:
+        return GalleryError(f"{where}: no room on the disk; make room and try again, nothing enrolled before is lost")
+    if code == sqlite3.SQLITE_READONLY:
+        return GalleryError(f"{where}: cannot be written ({why}); give yourself the permission, or use another gallery")
+    if isinstance(error, sqlite3.ProgrammingError):
+        return GalleryError(f"{where}: the gallery was closed ({why})")
+    return GalleryError(f"{where}: the gallery cannot be used ({why})")

@@ -1,0 +1,66 @@
+"""The layout of a gallery's file."""
+
+from __future__ import annotations
+
+APPLICATION = 0x5477466D
+"""SQLite's application_id: these four bytes in the header say that a file is a gallery of ours."""
+
+VERSION = 1
+"""SQLite's user_version; a higher one was written by a newer TwinFace."""
+
+TABLES = (
+    """CREATE TABLE spaces (
+    id INTEGER PRIMARY KEY,
+    identity TEXT NOT NULL UNIQUE,
+    model TEXT NOT NULL,
+    mirror INTEGER NOT NULL,
+    dimension INTEGER NOT NULL,
+    rotation BLOB NOT NULL
+)""",
+    """CREATE TABLE gallery (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    id BLOB NOT NULL,
+    created INTEGER NOT NULL,
+    vault TEXT NOT NULL,
+    space INTEGER NOT NULL REFERENCES spaces,
+    added INTEGER NOT NULL DEFAULT 0,
+    removed INTEGER NOT NULL DEFAULT 0,
+    turned INTEGER NOT NULL DEFAULT 0,
+    unpurged INTEGER NOT NULL DEFAULT 0
+)""",
+    """CREATE TABLE subjects (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid BLOB NOT NULL UNIQUE,
+    name_key BLOB NOT NULL UNIQUE,
+    name BLOB NOT NULL,
+    key BLOB,
+    created INTEGER NOT NULL,
+    expires INTEGER
+)""",
+    """CREATE TABLE samples (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject INTEGER NOT NULL REFERENCES subjects ON DELETE CASCADE,
+    digest BLOB NOT NULL UNIQUE,
+    facts BLOB NOT NULL,
+    added INTEGER NOT NULL
+)""",
+    """CREATE INDEX samples_of ON samples (subject)""",
+    """CREATE TABLE photos (
+    sample INTEGER PRIMARY KEY REFERENCES samples ON DELETE CASCADE,
+    content BLOB NOT NULL
+)""",
+    """CREATE TABLE templates (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sample INTEGER NOT NULL REFERENCES samples ON DELETE CASCADE,
+    space INTEGER NOT NULL REFERENCES spaces,
+    vector BLOB NOT NULL,
+    UNIQUE (sample, space)
+)""",
+    """CREATE TABLE erasures (
+    uid BLOB PRIMARY KEY,
+    at INTEGER NOT NULL
+) WITHOUT ROWID""",
+)
+"""`gallery` has one row: what opens the vault, the space in use, and counters by which others see what has changed:
+`added` and `removed` (templates), `turned` (everything has to be read anew), `unpurged` (erasures whose bytes may still
+be somewhere in the file; a purge sets it to zero)."""

@@ -6,7 +6,7 @@ Part 2: Identification", NISTIR 8271: FNIR at the threshold that yields a wanted
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,21 @@ ROUNDS = 200
 
 
 @dataclass(frozen=True)
+class Deployed:
+    """What a threshold that was fixed beforehand does.
+
+    Attributes:
+        threshold: distance up to which the nearest candidate is named.
+        fpir: share of the non-mated probes that name somebody.
+        fnir: share of the mated probes whose own person is not named.
+    """
+
+    threshold: float
+    fpir: Interval
+    fnir: Interval
+
+
+@dataclass(frozen=True)
 class OpenSet:
     """How well probes are identified in galleries of one size.
 
@@ -45,6 +60,7 @@ class OpenSet:
         threshold: the largest distance threshold whose FPIR does not exceed the one asked for.
         rank1: share of the mated probes whose own person is the nearest, whatever the distance.
         cmc: share of the mated probes whose own person is among the nearest 1, 2, ... 20 (or all the gallery).
+        deployed: what another threshold does, one that was fixed without looking at these persons.
     """
 
     gallery: int
@@ -59,6 +75,7 @@ class OpenSet:
     threshold: float
     rank1: Interval
     cmc: tuple[float, ...]
+    deployed: Deployed | None = None
 
 
 def open_set(
@@ -69,6 +86,7 @@ def open_set(
     fpir: float = 0.01,
     draws: int = 10,
     seed: int = 0,
+    fixed: float | None = None,
 ) -> OpenSet:
     """Searches galleries of random persons for persons in and out of them.
 
@@ -88,6 +106,7 @@ def open_set(
         fpir: false positive identification rate to hold, in (0, 1).
         draws: galleries drawn.
         seed: of the drawing.
+        fixed: a threshold that was fixed beforehand, whose rates are wanted too.
 
     Raises:
         ValueError: too few persons outside the gallery to hold the FPIR (fewer than 1 / fpir), nobody with two
@@ -128,7 +147,14 @@ def open_set(
     curve = error_curve(scores)
     threshold = curve.threshold(fpir)
     cmc = tuple(float((rank <= best).mean()) for best in range(1, min(RANKS, gallery) + 1))
-    missed, hit = _resampled(scores, rank == 1, fpir, count, random)
+    rounds = _resampled(scores, rank == 1, (fpir, fixed), count, random)
+    deployed = None
+    if fixed is not None:
+        deployed = Deployed(
+            fixed,
+            _wider(percentiles(curve.fmr_at(fixed), rounds.named), people_non_mated),
+            _wider(percentiles(curve.fnmr_at(fixed), rounds.not_named), people_mated),
+        )
     return OpenSet(
         gallery=gallery,
         draws=draws,
@@ -138,10 +164,11 @@ def open_set(
         people_non_mated=people_non_mated,
         fpir=fpir,
         fpir_reached=curve.fmr_at(threshold),
-        fnir=_wider(percentiles(curve.fnmr_at(threshold), missed), people_mated),
+        fnir=_wider(percentiles(curve.fnmr_at(threshold), rounds.missed), people_mated),
         threshold=threshold,
-        rank1=_wider(percentiles(cmc[0], hit), people_mated),
+        rank1=_wider(percentiles(cmc[0], rounds.hit), people_mated),
         cmc=cmc,
+        deployed=deployed,
     )
 
 
@@ -196,23 +223,40 @@ def _search(vectors: NDArray[np.float32], draw: _Draw) -> _Found:
     return _Found(own, rank, nearest)
 
 
+@dataclass(frozen=True, eq=False)
+class _Rounds:
+    """Of every bootstrap round FNIR and rank-1 rate, and FPIR and FNIR at the threshold fixed beforehand."""
+
+    missed: list[float] = field(default_factory=list)
+    hit: list[float] = field(default_factory=list)
+    named: list[float] = field(default_factory=list)
+    not_named: list[float] = field(default_factory=list)
+
+
 def _resampled(
-    scores: Scores, first: NDArray[np.bool_], fpir: float, count: int, random: np.random.Generator
-) -> tuple[list[float], list[float]]:
-    """FNIR and rank-1 rate of every bootstrap round; a round without searches of either kind is drawn anew."""
-    missed: list[float] = []
-    hit: list[float] = []
+    scores: Scores,
+    first: NDArray[np.bool_],
+    at: tuple[float, float | None],
+    count: int,
+    random: np.random.Generator,
+) -> _Rounds:
+    """The rounds, for a target FPIR and a fixed threshold; one without searches of either kind is drawn anew."""
+    fpir, fixed = at
+    rounds = _Rounds()
     order = np.argsort(scores.distances, kind="stable")  # sorting anew is quick in what is in order already
     ordered = Scores(scores.distances[order], scores.mated[order], scores.subjects[order])
     searchers = scores.subjects[: first.size, 0]
-    while len(missed) < ROUNDS:
+    while len(rounds.missed) < ROUNDS:
         drawn = draw_people(count, random)
         weights = drawn[ordered.subjects[:, 0]]
         if weights[ordered.mated].any() and weights[~ordered.mated].any():
             curve = error_curve(ordered, weights)
-            missed.append(curve.fnmr_at(curve.threshold(fpir)))
-            hit.append(float(np.average(first, weights=drawn[searchers])))
-    return missed, hit
+            rounds.missed.append(curve.fnmr_at(curve.threshold(fpir)))
+            rounds.hit.append(float(np.average(first, weights=drawn[searchers])))
+            if fixed is not None:
+                rounds.named.append(curve.fmr_at(fixed))
+                rounds.not_named.append(curve.fnmr_at(fixed))
+    return rounds
 
 
 def _wider(interval: Interval, trials: int) -> Interval:

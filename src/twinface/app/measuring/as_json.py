@@ -103,6 +103,13 @@ def identify_json(result: IdentifyResult, system: System) -> dict[str, Any]:
                 "probes_non_mated": one.probes_non_mated,
                 "people_mated": one.people_mated,
                 "people_non_mated": one.people_non_mated,
+                "deployed": None
+                if one.deployed is None
+                else {
+                    "threshold": one.deployed.threshold,
+                    "fpir": _interval(one.deployed.fpir),
+                    "fnir": _interval(one.deployed.fnir),
+                },
             }
             for one in result.sets
         ],

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twinface.app.measuring.system import System, numbered, stacked
+from twinface.core.decision import DecisionRule
+from twinface.core.identification import identification_point
 from twinface.datasets.photos import PhotoSet
-from twinface.errors import DataError
+from twinface.errors import DataError, GalleryError
 from twinface.evaluation.identification import OpenSet, open_set
 from twinface.evaluation.intervals import Interval, rate
 from twinface.services.embedding import Choice
@@ -93,7 +95,14 @@ def evaluate_identify(system: System, photos: PhotoSet, choice: Choice, options:
     for size in galleries:
         try:
             sets.append(
-                open_set(templates, subjects, size, fpir=options.fpir, draws=options.draws or max(10, PROBES // size))
+                open_set(
+                    templates,
+                    subjects,
+                    size,
+                    fpir=options.fpir,
+                    draws=options.draws or max(10, PROBES // size),
+                    fixed=None if system.rule is None else _threshold(system.rule, size, options.fpir),
+                )
             )
         except ValueError as error:
             raise DataError(f"{photos.name}: a gallery of {size:,} cannot be measured ({error})") from error
@@ -102,6 +111,14 @@ def evaluate_identify(system: System, photos: PhotoSet, choice: Choice, options:
         photos.name, tuple(sets), len(names), rate(failed, len(paths)), failed, len(paths), tuple(notes),
         time.perf_counter() - began,
     )  # fmt: skip
+
+
+def _threshold(rule: DecisionRule, size: int, fpir: float) -> float | None:
+    """What `twinface identify` names people by in such a gallery; None where the rule cannot tell."""
+    try:
+        return identification_point(rule, size, fpir).threshold
+    except GalleryError:
+        return None
 
 
 def _galleries(options: Options, persons: int, name: str, notes: list[str]) -> Sequence[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twinface.app.measuring.fairness import FairnessResult
 from twinface.app.measuring.figures import Figures
 from twinface.app.measuring.folder import FolderResult
@@ -10,6 +12,7 @@ from twinface.app.measuring.lfw import LfwResult
 from twinface.core.rates import scientific
 from twinface.evaluation.fairness import LEAST_SUBJECTS, Differential
 from twinface.evaluation.heterogeneity import LEAST_P
+from twinface.evaluation.identification import OpenSet
 from twinface.evaluation.intervals import Interval
 from twinface.evaluation.report import Table
 from twinface.evaluation.verification import Confusion
@@ -103,7 +106,23 @@ def identify_tables(result: IdentifyResult) -> list[Table]:
         f"random galleries: {', '.join(f'{one.draws} of {one.gallery:,}' for one in result.sets)}; one picture a person"
     )
     acquired = (_failures(result.failures, result.failed_pictures, result.pictures),)
-    return [Table(title, header, rows, note), Table("Acquired", FIGURES, acquired)]
+    return [Table(title, header, rows, note), *_named_table(result.sets), Table("Acquired", FIGURES, acquired)]
+
+
+def _named_table(sets: Sequence[OpenSet]) -> list[Table]:
+    """What `twinface identify` does with these people; its thresholds come from other data."""
+    rows = tuple(
+        (
+            f"{one.gallery:,}", f"{found.threshold:.4f}", share(found.fpir.value), spread(found.fpir),
+            share(found.fnir.value), spread(found.fnir),
+        )
+        for one in sets
+        if (found := one.deployed) is not None
+    )  # fmt: skip
+    header = ("gallery", "threshold", "FPIR", "95% interval", "FNIR", "95% interval")
+    title = f"As twinface identify does it, for FPIR {sets[0].fpir:g}"
+    note = "the threshold is the model's for a gallery of this size; it was not fitted here"
+    return [Table(title, header, rows, note)] if rows else []
 
 
 def fairness_tables(result: FairnessResult) -> list[Table]:

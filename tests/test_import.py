@@ -10,7 +10,8 @@ import pytest
 import twinface
 
 PUBLIC = [
-    "Analysis", "Box", "Comparison", "Face", "Landmarks", "Quality", "Recognizer", "Template", "TwinFaceError", "load",
+    "Analysis", "Box", "Comparison", "Face", "Gallery", "Landmarks", "Quality", "Recognizer", "Template",
+    "TwinFaceError", "load",
 ]  # fmt: skip
 HEAVY = ["PIL", "cv2", "fastapi", "onnxruntime", "rich", "torch", "typer"]
 

@@ -14,7 +14,15 @@ from twinface.core.types import Analysis, Box, Comparison, Face, Image, Landmark
 from twinface.core.wording import VERDICT_COLOURS, Colour
 from twinface.errors import OutputError
 from twinface.vision import drawing
-from twinface.vision.drawing import draw_comparison, draw_faces, save
+from twinface.vision.drawing import (
+    LABEL_COLOURS,
+    FaceKind,
+    FaceLabel,
+    draw_comparison,
+    draw_faces,
+    draw_identified,
+    save,
+)
 
 GREEN, RED = VERDICT_COLOURS["same"], VERDICT_COLOURS["different"]
 POINT = OperatingPoint("m", "LFW DevTrain", 1e-3, 0.41, 0.40, 0.42, 100_000, 1100, 0.01, 0.008, 0.013)
@@ -248,9 +256,118 @@ def test_drawing_leaves_the_picture_itself_untouched() -> None:
     photo = analysis(800, 600, face(100, 100, 200))
 
     draw_faces(photo)
+    draw_identified(photo, [named("Ada")])
     draw_comparison(comparison(photo, photo))
 
     assert (photo.image == 128).all()
+
+
+def named(words: str = "", detail: str = "", kind: FaceKind = "known") -> FaceLabel:
+    return FaceLabel(words, detail, kind)
+
+
+def crowd(columns: int = 6, rows: int = 4, size: float = 40, pitch: int = 60) -> Analysis:
+    places = [(column * pitch + 10, row * pitch + 10) for row in range(rows) for column in range(columns)]
+    return analysis(columns * pitch, rows * pitch, *(face(*place, size) for place in places))
+
+
+@pytest.mark.parametrize("kind", ["known", "unknown", "unfit"])
+def test_a_named_face_is_boxed_in_the_colour_of_its_kind(kind: FaceKind) -> None:
+    image = draw_identified(analysis(1000, 800, face(100, 200, 300)), [named(kind=kind)])
+
+    assert image.shape == (800, 1000, 3)
+    assert span(where(image, LABEL_COLOURS[kind])) == pytest.approx([100, 200, 400, 500], abs=3)
+    assert len(set(LABEL_COLOURS.values())) == 3
+
+
+def test_the_name_stands_above_its_face_and_the_detail_below() -> None:
+    photo = analysis(1000, 800, face(100, 200, 300))
+    bare, name, both = (draw_identified(photo, [named(*words)]) for words in ((), ("Ada 99.9%",), ("Ada", "blurred")))
+
+    assert span((name != bare).any(axis=2))[3] == pytest.approx(200, abs=3)
+    assert span((name != bare).any(axis=2))[1] > 160
+    assert span((both != bare).any(axis=2))[3] == pytest.approx(527, abs=5)
+
+
+def test_a_name_does_not_hide_behind_landmarks_nor_they_the_face() -> None:
+    image = draw_identified(analysis(1000, 800, face(100, 200, 300)), [named("Ada 99.9%")])
+
+    assert (image[215:485, 125:375] == 128).all()
+
+
+def test_blank_words_draw_no_tag() -> None:
+    photo = analysis(1000, 800, face(100, 200, 300))
+
+    np.testing.assert_array_equal(draw_identified(photo, [named(" ", "\t")]), draw_identified(photo, [named()]))
+
+
+def test_there_is_a_label_for_every_face() -> None:
+    with pytest.raises(ValueError, match="one for each face wanted, got 1 for 2 faces"):
+        draw_identified(analysis(400, 400, face(10, 10, 100), face(200, 200, 100)), [named("Ada")])
+
+
+def test_naming_nobody_says_that_there_is_no_face() -> None:
+    np.testing.assert_array_equal(draw_identified(analysis(800, 600), []), draw_faces(analysis(800, 600)))
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("José 99.9%", "Jose 99.9%"),
+        ("محمد", "????"),
+        ("王小明 88%", "??? 88%"),
+        ("👩\u200d🚀", "???"),
+        ("a\nb\0\u202e\udcff", "a?b???"),
+    ],
+    ids=ascii,
+)
+def test_a_name_in_letters_the_font_lacks_is_drawn_all_the_same(words: str, shown: str) -> None:
+    photo = analysis(1000, 800, face(100, 200, 300))
+
+    np.testing.assert_array_equal(draw_identified(photo, [named(words)]), draw_identified(photo, [named(shown)]))
+
+
+def test_letters_that_are_all_accents_leave_an_empty_tag() -> None:
+    photo = analysis(1000, 800, face(100, 200, 300))
+
+    assert where(draw_identified(photo, [named("\u0301\u0301")]), GREEN)[170:196].any()
+
+
+@pytest.mark.parametrize("place", [(100, 250), (700, 500), (-100, -100), (900, 700)])
+def test_a_long_name_is_cut_and_stays_in_the_picture(place: tuple[int, int]) -> None:
+    photo = analysis(1000, 800, face(*place, 200))
+    bare, image = draw_identified(photo, [named()]), draw_identified(photo, [named("Maximiliane " * 20 + " 99.9%")])
+
+    left, top, right, bottom = span((image != bare).any(axis=2))
+    assert 250 < right - left < 450
+    assert bottom - top < 40
+
+
+@pytest.mark.parametrize("size", [(2, 900), (900, 2), (1, 1), (17, 30)])
+def test_a_name_in_a_sliver_is_drawn_without_failing(size: tuple[int, int]) -> None:
+    image = draw_identified(portrait(*size), [named("Maximiliane " * 20 + " 99.9%", "blurred")])
+
+    assert max(image.shape) == max(640, *size)
+
+
+def test_a_crowd_of_small_faces_is_enlarged_until_names_have_room() -> None:
+    photo = crowd()
+    image = draw_identified(photo, [named("Ada Lovelace 99.9%")] * 24)
+
+    assert image.shape[1] == pytest.approx(360 * 110 / 40, abs=1)
+    assert draw_faces(photo).shape[1] == 640
+    assert max(draw_identified(crowd(30, 20), [named("Ada")] * 600).shape) == 2000
+    assert max(draw_identified(crowd(60, 2), [named("Ada")] * 120).shape) == 3600
+
+
+def test_in_a_crowd_every_face_can_still_be_seen() -> None:
+    photo = crowd()
+    image = draw_identified(photo, [named("Maximiliane von Hohenstein 99.9%", "too small", "unfit")] * 24)
+
+    scale = image.shape[1] / 360
+    for one in photo.faces:
+        left, top, right, bottom = (round(value * scale) for value in one.box.corners)
+        assert (image[top:bottom, left:right] == 128).all(axis=2).mean() > 0.6
 
 
 def gradient() -> Image:

@@ -26,5 +26,5 @@ def film(analyzer: Analyzer, camera: str) -> list[tuple[str, Image]]:
         FaceError: none of them shows one face that is fit; says what they show.
     """
     source = int(camera) if camera.isdecimal() else camera
-    chosen = best_frames(analyzer, frames(source, seconds=SECONDS), KEPT)
+    chosen = best_frames(analyzer, frames(source, seconds=SECONDS), KEPT, seconds=SECONDS)
     return [(f"{camera} at {one.time:.1f} s", one.image) for one in chosen]

@@ -12,11 +12,11 @@ from twinface.core.types import UNIT_TOLERANCE
 GROUP = 256
 """Neighbouring rows of which the pass over all of them keeps the best score alone."""
 
-ROWS = 64 * GROUP
-"""Rows whose scores, or float64 distances, are in memory together."""
+SCRATCH = 2**20
+"""Numbers in memory together: scores of a block of rows in float32 (4 MB), or coordinates in float64."""
 
 PROBES = 256
-"""Probes that share a pass; with ROWS it bounds the scratch memory to 16 MB and 4 bytes a template."""
+"""Probes that share a pass."""
 
 LENGTH_TOLERANCE = 2 * UNIT_TOLERANCE
 """How far a length may be from one: rounding after a turn never puts out what is a template."""
@@ -134,10 +134,11 @@ class ExactIndex:
     def _best_of_groups(self, probes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Highest score of every group of rows, for probes (M, D): shape (M, groups)."""
         groups = -(-self._count // GROUP)
+        block = min(groups, max(1, SCRATCH // (len(probes) * GROUP))) * GROUP
         best = np.empty((len(probes), groups), np.float32)
-        scores = np.empty((len(probes), min(ROWS, groups * GROUP)), np.float32)
-        for start in range(0, self._count, ROWS):
-            rows = self._vectors[start : min(start + ROWS, self._count)]
+        scores = np.empty((len(probes), block), np.float32)
+        for start in range(0, self._count, block):
+            rows = self._vectors[start : min(start + block, self._count)]
             np.matmul(probes, rows.T, out=scores[:, : len(rows)])
             first, several = start // GROUP, -(-len(rows) // GROUP)
             scores[:, len(rows) : several * GROUP] = -np.inf
@@ -192,8 +193,9 @@ class ExactIndex:
     def _distances(self, places: NDArray[np.intp], probe: NDArray[np.float32]) -> NDArray[np.float64]:
         """Of rows to a probe, float64, in [0, 2]."""
         distances, exact = np.empty(len(places)), probe.astype(np.float64)
-        for start in range(0, len(places), ROWS):
-            piece = slice(start, start + ROWS)
+        block = max(1, SCRATCH // self._dimension)
+        for start in range(0, len(places), block):
+            piece = slice(start, start + block)
             distances[piece] = np.linalg.norm(self._vectors[places[piece]] - exact, axis=1)
         return np.minimum(distances, 2.0)
 

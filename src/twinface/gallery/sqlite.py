@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinface.core.files import shown
-from twinface.core.naming import clean_name, name_key
+from twinface.core.naming import name_key
 from twinface.core.subjects import (
     Enrolled,
     Entry,
@@ -28,7 +28,7 @@ from twinface.core.subjects import (
     TemplateSpace,
     now,
 )
-from twinface.errors import ContractMismatch, DuplicateSubject, GalleryError, UnknownSubject
+from twinface.errors import ContractMismatch, DuplicateSubject, GalleryError, UnknownSubject, WrongKey
 from twinface.gallery.creation import create_gallery
 from twinface.gallery.database import PATIENCE, Database
 from twinface.gallery.erasure import Erasure, erase_samples, erase_subjects
@@ -74,6 +74,9 @@ class SqliteGallery:
                 (facts,) = connection.execute("SELECT vault FROM gallery").fetchone()
                 self._vault: Vault = open_vault(facts, key)
                 current_space(connection, self._vault)
+        except WrongKey as error:
+            self._database.close()
+            raise WrongKey(f"{shown(path)}: {error}") from error
         except BaseException:
             self._database.close()
             raise
@@ -191,8 +194,9 @@ class SqliteGallery:
             row = self._row(connection, name)
             other = self._people.find(connection, new)
             if other is not None and other != row:
+                taken = self._people.one(connection, other).name
                 raise DuplicateSubject(
-                    f"{shown(self.path)}: {clean_name(new)} is somebody already; merge the two, or take another name"
+                    f"{shown(self.path)}: there is a {shown(taken)} already; merge the two, or take another name"
                 )
             self._people.rename(connection, row, new)
             erasure.changed = True

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
+from types import MappingProxyType
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,6 +18,7 @@ from twinface.core.types import Analysis, Box, Comparison, Face, Image
 from twinface.core.wording import VERDICT_COLOURS, VERDICT_WORDS, Colour, band_label, caution, fmr_label, percent
 from twinface.errors import OutputError
 from twinface.vision.sheet import CARD, Corners, Sheet, resize, tint
+from twinface.vision.tags import Tag, arrange
 
 INK, MUTED, LINE = (33, 37, 43), (108, 115, 126), (222, 225, 230)
 PAPER, AMBER, BLUE = (247, 247, 245), (186, 104, 8), (33, 102, 172)
@@ -25,9 +30,33 @@ ASPECTS = (0.55, 1.8)
 """Narrowest and widest view of a picture, width / height; what reaches beyond is cut away around the face."""
 LEAST_SIDE = 640
 """Pictures whose longest side is shorter, pixels, are enlarged before faces are labelled."""
+FEW, ROOMY, MOST_SIDE = 4, 110, 2000
+"""A picture of more faces is enlarged until the usual one is so wide, pixels, but its longest side not beyond this."""
+
+FaceKind = Literal["known", "unknown", "unfit"]
+"""A face the gallery knows, a stranger's, and one that is not fit to be looked up."""
+
+LABEL_COLOURS: Mapping[FaceKind, Colour] = MappingProxyType(
+    {"known": VERDICT_COLOURS["same"], "unknown": BLUE, "unfit": AMBER}
+)
 
 _FORMATS = {".png": ("PNG", 2**31 - 1), ".jpg": ("JPEG", 65_500), ".jpeg": ("JPEG", 65_500), ".webp": ("WEBP", 16_383)}
 """By suffix: the format and the most pixels a side of its pictures."""
+
+
+@dataclass(frozen=True)
+class FaceLabel:
+    """What is written at a face.
+
+    Attributes:
+        words: beside it, for instance "Ada 99.9%"; nothing where blank.
+        detail: below it, for instance why it is not fit; nothing where blank.
+        kind: gives the colour.
+    """
+
+    words: str
+    detail: str
+    kind: FaceKind
 
 
 def draw_comparison(comparison: Comparison) -> Image:
@@ -62,24 +91,82 @@ def draw_faces(analysis: Analysis) -> Image:
     Returns:
         RGB uint8, as large as the picture; one whose longest side is below 640 pixels is enlarged to that.
     """
-    height, width = analysis.image.shape[:2]
-    scale = max(1.0, LEAST_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    sheet = Sheet(resize(analysis.image, size))
-    unit = max(0.8, math.sqrt(size[0] * size[1]) / 700)
-    tags: list[tuple[Corners, str, float, Colour, bool]] = []
-    for number, face in enumerate(analysis.faces, 1):
+    labels = [
+        _Label(
+            f"{number} \u00b7 {face.score:.2f}",
+            ", ".join(face.quality.reasons),
+            BLUE if face.quality.usable else AMBER,
+        )
+        for number, face in enumerate(analysis.faces, 1)
+    ]
+    return _labelled(analysis, labels, _enlargement(analysis), landmarks=True)
+
+
+def draw_identified(analysis: Analysis, labels: Sequence[FaceLabel]) -> Image:
+    """The picture with every face boxed and named: green whom the gallery knows, blue strangers, amber the unfit.
+
+    Names may hold any letters. The font has those of English: accents are dropped, and every letter of another script
+    becomes a question mark, so whoever must tell such people apart should number them in `words`. Long names are cut
+    in their middle. Tags stay in the picture and stand where they hide least of the faces and of each other; the
+    landmarks are left out, as a name is what is looked for here.
+
+    Args:
+        analysis: the picture and its faces.
+        labels: one for each of the faces, in their order.
+
+    Returns:
+        RGB uint8, as large as the picture; one whose longest side is below 640 pixels is enlarged to that, and one of a
+        crowd until names have room beside most faces, at most to a longest side of 2,000 pixels.
+
+    Raises:
+        ValueError: there are not as many labels as faces.
+    """
+    if len(labels) != len(analysis.faces):
+        raise ValueError(f"labels: one for each face wanted, got {len(labels)} for {len(analysis.faces)} faces")
+    marks = [_Label(label.words, label.detail, LABEL_COLOURS[label.kind]) for label in labels]
+    scale = _enlargement(analysis)
+    if len(labels) > FEW:
+        usual = float(np.median([face.box.width for face in analysis.faces]))
+        scale = max(scale, min(ROOMY / usual, MOST_SIDE / max(analysis.image.shape[:2])))
+    return _labelled(analysis, marks, scale, landmarks=False)
+
+
+@dataclass(frozen=True)
+class _Label:
+    """What is said of a face: above it, below it, and in which colour."""
+
+    words: str
+    detail: str
+    colour: Colour
+
+
+def _enlargement(analysis: Analysis) -> float:
+    return max(1.0, LEAST_SIDE / float(max(analysis.image.shape[:2])))
+
+
+def _labelled(analysis: Analysis, labels: Sequence[_Label], scale: float, *, landmarks: bool) -> Image:
+    """The picture, enlarged, with every face boxed and its label in tags; or with the word that there is no face."""
+    height, width = (max(1, round(side * scale)) for side in analysis.image.shape[:2])
+    sheet = Sheet(resize(analysis.image, (width, height)))
+    unit = max(0.8, math.sqrt(width * height) / 700)
+    outlines: list[Corners] = []
+    names: list[Tag] = []
+    details: list[Tag] = []
+    for face, label in zip(analysis.faces, labels, strict=True):
         left, top, right, bottom = (value * scale for value in face.box.corners)
-        colour = BLUE if face.quality.usable else AMBER
         thickness = max(1, round(min(2 * unit, (right - left) / 40)))
-        corners = sheet.mark((left, top, right, bottom), face.landmarks.points * scale, colour, thickness)
-        if corners is not None:
-            letters = min(16 * unit, max(12.0, 0.15 * (bottom - top)))
-            tags.append((corners, f"{number} \u00b7 {face.score:.2f}", letters, colour, True))
-            if face.quality.reasons:
-                tags.append((corners, ", ".join(face.quality.reasons), letters, colour, False))
-    for corners, words, letters, colour, above in reversed(tags):
-        sheet.tag(corners[0], corners[1 if above else 3], words, letters, colour, above=above)
+        points = face.landmarks.points * scale if landmarks else None
+        outline = sheet.mark((left, top, right, bottom), points, label.colour, thickness)
+        if outline is None:
+            continue
+        outlines.append(outline)
+        letters = min(16 * unit, max(12.0, 5 * unit, 0.11 * (bottom - top)))
+        for tags, words, above in ((names, label.words, True), (details, label.detail, False)):
+            if words.strip():
+                tags.append(Tag(len(outlines) - 1, words, letters, label.colour, above))
+    for place in reversed(arrange([*names, *details], outlines, width, height)):
+        tag = place.tag
+        sheet.tag(place.left, place.top, place.words, tag.letters, tag.colour, above=False)
     if not analysis.faces:
         sheet.tag(8 * unit, 8 * unit, "no face found", 16 * unit, AMBER, above=False)
     return sheet.pixels

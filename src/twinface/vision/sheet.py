@@ -85,7 +85,7 @@ class Sheet:
         """White words on a coloured ground, its lower (above) or upper left corner at x, y, kept in the picture."""
         height, width = self.pixels.shape[:2]
         size *= min(1.0, max(1.0, width - size) / max(1.0, _length(words, size)))
-        wide, tall = _length(words, size) + size, 1.6 * size
+        wide, tall = extent(words, size)
         left = max(0.0, min(x, width - wide))
         top = max(0.0, min(y - tall if above else y, height - tall))
         self.fill((left, top, left + wide, top + tall), 0.25 * size, colour)
@@ -118,7 +118,7 @@ class Sheet:
         bold: float = 0.0,
     ) -> None:
         """One line at Pillow's anchor, shortened to its room; set four times as large, so that spacing is true."""
-        words = shorten(_plain(words), lambda candidate: _length(candidate, size) <= room)
+        words = fitted(words, size, room)
         font, stroke = _font(round(size * _FINER)), round(bold * _FINER)
         box = font.getbbox(words, anchor=anchor, stroke_width=stroke)
         left, top = math.floor(x + box[0] / _FINER), math.floor(y + box[1] / _FINER)
@@ -149,6 +149,16 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 def _length(words: str, size: float) -> float:
     """Width in pixels of words as `Sheet.text` sets them."""
     return float(_font(round(size * _FINER)).getlength(_plain(words))) / _FINER
+
+
+def extent(words: str, size: float) -> tuple[float, float]:
+    """Width and height in pixels of a tag whose letters are so large."""
+    return _length(words, size) + size, 1.6 * size
+
+
+def fitted(words: str, size: float, room: float) -> str:
+    """The words as `Sheet.text` sets them, in letters its font has, shortened in the middle to their room, pixels."""
+    return shorten(_plain(words), lambda candidate: _length(candidate, size) <= room)
 
 
 def _plain(words: str) -> str:

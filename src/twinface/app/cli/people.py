@@ -64,10 +64,8 @@ def show_person(
     out = console()
     until = "" if person.expires is None else f", until {_day(person.expires)}"
     out.print(Text(printable(person.name), style="bold"), Text(f"since {_day(person.created)}{until}", style="dim"))
-    table = Table(
-        "number", Column("picture", overflow="fold"), "added", "eyes apart", "sharpness", "turned", "photo", "", box=None, padding=(0, 2, 0, 0),
-        header_style="dim",
-    )  # fmt: skip
+    columns = ("number", Column("picture", overflow="fold"), "added", "eyes apart", "sharpness", "turned", "photo", "")
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0), header_style="dim")
     for one in samples:
         quality = one.quality
         told = ["", "", ""]

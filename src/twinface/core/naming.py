@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 
-from twinface.core.files import shown
 from twinface.errors import GalleryError
 
 LONGEST = 200
@@ -27,19 +26,19 @@ def clean_name(text: str) -> str:
     if not isinstance(text, str):
         raise GalleryError(f"a name must be text, got {type(text).__name__}")
     if len(text) > 4 * LONGEST:
-        raise GalleryError(f"the name '{shown(text)}' has {len(text):,} letters; at most {LONGEST} are kept")
+        raise GalleryError(f"the name {_quoted(text)} has {len(text):,} letters; at most {LONGEST} are kept")
     composed = unicodedata.normalize("NFC", "".join(letter for letter in text if letter not in UNSEEN))
     for letter in composed:
         kind = unicodedata.category(letter)
         if letter in REORDERING or kind in ("Cc", "Cs", "Cn", "Zl", "Zp"):
-            raise GalleryError(f"the name '{shown(text)}' holds {letter!a}, which no name does; give it without")
+            raise GalleryError(f"the name {_quoted(text)} holds {letter!a}, which no name does; give it without")
         if letter in "/\\":
-            raise GalleryError(f"the name '{shown(text)}' holds a slash; a name is no path, give it without")
+            raise GalleryError(f"the name {_quoted(text)} holds a slash; a name is no path, give it without")
     name = " ".join(composed.split())
     if not name or name in (".", ".."):
-        raise GalleryError(f"the name '{shown(text)}' is empty; give one with letters")
+        raise GalleryError(f"the name {_quoted(text)} is empty; give one with letters")
     if len(name) > LONGEST:
-        raise GalleryError(f"the name '{shown(name)}' has {len(name):,} letters; at most {LONGEST} are kept")
+        raise GalleryError(f"the name {_quoted(name)} has {len(name):,} letters; at most {LONGEST} are kept")
     return name
 
 
@@ -47,3 +46,9 @@ def name_key(name: str) -> str:
     """What is equal for names that are one person's: "Ada", "ada" and "ADA" in wide letters all give "ada"."""
     folded = unicodedata.normalize("NFKC", clean_name(name)).casefold()
     return unicodedata.normalize("NFKC", folded)
+
+
+def _quoted(text: str) -> str:
+    """The name in a message, on one line and not too long."""
+    short = text if len(text) <= 60 else f"{text[:40]}...{text[-10:]}"
+    return f"'{short}'" if short.isprintable() else ascii(short)

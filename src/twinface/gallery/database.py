@@ -187,9 +187,15 @@ class Database:
             return found
 
     def copy_to(self, target: Path) -> None:
-        """Writes a compact copy of one state into a file that must not exist. The copy needs the gallery's key too."""
+        """Writes a compact copy of one state into a file that must not exist. The copy needs the gallery's key too.
+
+        It is its owner's alone from the first byte on, and keeps a log as a gallery does: opening it changes nothing.
+        """
         with self._lock, self.translated():
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             self._connection.execute("VACUUM INTO ?", (os.fspath(target),))
+            with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
+                _pragma(copy, "journal_mode = WAL")
 
     def become(self, source: Database) -> None:
         """Takes over the whole content of another gallery, in one transaction."""

@@ -50,11 +50,14 @@ class Key:
         """A passphrase's key.
 
         Raises:
-            WrongKey: it is empty.
+            WrongKey: it is empty, or no text.
         """
         if not text:
             raise WrongKey("the passphrase is empty")
-        return cls("passphrase", text.encode("utf-8", "surrogateescape"))
+        try:
+            return cls("passphrase", text.encode("utf-8", "surrogateescape"))
+        except UnicodeEncodeError:  # which would carry the passphrase along
+            raise WrongKey("the passphrase holds half a letter (a lone surrogate); type it anew") from None
 
     @classmethod
     def from_file(cls, path: Path) -> Key:
@@ -103,6 +106,7 @@ def wrapping_key(key: Key, facts: Mapping[str, Any]) -> bytes:
 
     Raises:
         ValueError: the facts are none, or cost beyond all reason.
+        GalleryError: there is not enough memory.
     """
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
@@ -116,9 +120,13 @@ def wrapping_key(key: Key, facts: Mapping[str, Any]) -> bytes:
     cost = {name: field_of(facts, name, "int", "the vault") for name in ARGON2}
     if any(not 1 <= value <= MOST[name] for name, value in cost.items()) or cost["memory"] < 8 * cost["lanes"]:
         raise ValueError(f"argon2id with {cost} is beyond all reason")
-    return Argon2id(
+    derivation = Argon2id(
         salt=salt, length=32, iterations=cost["iterations"], lanes=cost["lanes"], memory_cost=cost["memory"]
-    ).derive(key.secret)
+    )
+    try:
+        return derivation.derive(key.secret)
+    except MemoryError as error:
+        raise GalleryError(f"the passphrase takes {cost['memory']:,} KiB of memory to try; free as much") from error
 
 
 def write_key_file(path: Path) -> None:

@@ -14,11 +14,11 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from twinface.core.facts import field_of
 from twinface.errors import GalleryCorrupt, WrongKey
-from twinface.gallery.keys import Key, wrapping_key
+from twinface.gallery.keys import Key, KeyKind, wrapping_key
 
 NONCE = 12
 """Bytes of an AES-GCM nonce."""
@@ -91,10 +91,9 @@ class TaggedLocker:
 
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """The value again; see `Locker`."""
-        value = sealed[TAG:]
-        if self._tag(value, context) != sealed[:TAG]:
+        if not isinstance(sealed, bytes) or self._tag(sealed[TAG:], context) != sealed[:TAG]:
             raise GalleryCorrupt(f"a {context.decode()} was damaged")
-        return value
+        return sealed[TAG:]
 
     def _tag(self, value: bytes, context: bytes) -> bytes:
         tag = self._start.copy()
@@ -129,7 +128,7 @@ class SealedLocker:
 
         try:
             return self._cipher.decrypt(sealed[:NONCE], sealed[NONCE:], self._uid + context)
-        except (InvalidTag, ValueError) as error:
+        except (InvalidTag, ValueError, TypeError) as error:  # TypeError: a damaged row may give text, or nothing
             raise GalleryCorrupt(f"a {context.decode()} was damaged") from error
 
 
@@ -228,7 +227,12 @@ def open_vault(text: str, key: Key | None) -> Vault:
         if kind == "":
             if key is not None:
                 raise WrongKey("the gallery is not encrypted; open it without a key")
-            return PlainVault(_bytes(facts, "secret"))
+            secret = _bytes(facts, "secret")
+            if len(secret) != KEY:
+                raise ValueError("the secret is of another length")
+            return PlainVault(secret)
+        if kind not in get_args(KeyKind):
+            raise ValueError("the kind of key is unknown")
         return SealedVault(unwrap(facts, kind, key), kind)
     except (ValueError, TypeError, RecursionError) as error:
         raise GalleryCorrupt(f"what the gallery keeps of its key was damaged ({error})") from error

@@ -14,7 +14,7 @@ from twinface.core.identification import DEFAULT_FPIR, identification_point
 from twinface.core.ports import Analyzer, GalleryStore
 from twinface.core.subjects import Enrolled, ErasureReceipt, Sample, Subject, TemplateSpace
 from twinface.core.types import Box, Face
-from twinface.errors import ContractMismatch, ImageError
+from twinface.errors import ContractMismatch, GalleryError, ImageError
 from twinface.services.gallery_neighbours import nearest_partner, neighbours
 
 BATCH = 16
@@ -49,6 +49,7 @@ class Plan:
 
     Attributes:
         space: the new one.
+        pictures: in the gallery when the plan was made.
         ready: pictures that have a template of it.
         left_behind: people who would have none, with how many pictures they have: their pictures were not kept, or
             show no face to the new model.
@@ -58,6 +59,7 @@ class Plan:
     """
 
     space: TemplateSpace
+    pictures: int
     ready: int
     left_behind: tuple[Subject, ...]
     lost: int
@@ -114,11 +116,17 @@ def prepare(
     lost = sum(len(samples[uid]) - count for uid, count in counted.items() if count)
     sources = {one.number: one for some in samples.values() for one in some}
     changes, compared = _changes(store.templates(), ready, rules, fpir, store, sources)
-    return Plan(space, len(ready), behind, lost, tuple(changes), compared)
+    return Plan(space, len(sources), len(ready), behind, lost, tuple(changes), compared)
 
 
 def commit(store: GalleryStore, plan: Plan) -> ErasureReceipt:
-    """Switches to the new templates, in one transaction. Those left behind keep their old ones, and are not found."""
+    """Switches to the new templates, in one transaction. Those left behind keep their old ones, and are not found.
+
+    Raises:
+        GalleryError: pictures came or went since the plan was made.
+    """
+    if store.info().samples != plan.pictures:
+        raise GalleryError("pictures were enrolled or removed meanwhile; migrate again, what was made is kept")
     return store.switch(plan.space)
 
 

@@ -84,7 +84,7 @@ MAKERS = (spread_out, few_directions, crowded, not_quite_unit, towards_opposites
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few hundred templates fill several groups and blocks, the last ones in part."""
     monkeypatch.setattr(module, "GROUP", 4)
-    monkeypatch.setattr(module, "ROWS", 16)
+    monkeypatch.setattr(module, "SCRATCH", 48)
     monkeypatch.setattr(module, "PROBES", 3)
 
 

@@ -15,10 +15,14 @@ from urllib.parse import quote
 
 from twinface.core.files import reason, shown
 from twinface.errors import GalleryCorrupt, GalleryError, GalleryLocked
-from twinface.gallery.schema import APPLICATION, TABLES, VERSION
+from twinface.gallery.records import the_row
+from twinface.gallery.schema import APPLICATION, SEQUENCE, TABLES, VERSION
 
 PATIENCE = 60.0
 """Seconds to wait for others who write."""
+
+_HEADING = "*** in database main ***"
+"""What the integrity check writes over what it finds."""
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
@@ -52,6 +56,8 @@ class Database:
                     raise
                 self._connection = self._connect_without_writing()
                 self.read_only = True
+            _make_private(self.real)  # now that it is known to be a gallery
+            self._file = _identity(self.real)
 
     def _connect(self, mode: str, extra: str = "", exclusive: bool = False) -> sqlite3.Connection:
         address = f"file:{quote(os.fsencode(self.real))}?mode={mode}{extra}"
@@ -105,14 +111,26 @@ class Database:
                 f"{shown(self.path)}: was written by a newer TwinFace (layout {version}, this one knows {VERSION}); "
                 "upgrade twinface"
             )
-        rows = connection.execute("SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~'").fetchall()
-        if sorted(str(sql) for (sql,) in rows) != sorted(TABLES):
+        rows = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        if sorted(str(sql) for (sql,) in rows) != sorted((*TABLES, SEQUENCE)):  # no trigger, whatever its name
             raise GalleryCorrupt(f"{shown(self.path)}: its tables are not those of a gallery; restore a backup")
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """The connection, for this thread alone; refused once the file is gone, for what is written then is lost."""
+        with self._lock, self.translated():
+            if _identity(self.real) != self._file:
+                raise GalleryError(f"{shown(self.path)}: was removed or replaced since it was opened; open it again")
+            yield
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise GalleryError(f"{shown(self.path)}: is open for reading only, or its place cannot be written")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """One state of the gallery, whatever others write meanwhile."""
-        with self._lock, self.translated():
+        with self._in_turn():
             self._connection.execute("BEGIN")
             try:
                 yield self._connection
@@ -123,9 +141,8 @@ class Database:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: what is done in it is there when it ends, and on the disk, or nothing of it is."""
-        if self.read_only:
-            raise GalleryError(f"{shown(self.path)}: is open for reading only, or its place cannot be written")
-        with self._lock, self.translated():
+        self._check_writable()
+        with self._in_turn():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -145,30 +162,49 @@ class Database:
             Bytes of the file afterwards.
 
         Raises:
-            GalleryLocked: others read an older state for too long; the bytes are erased at the next purge.
+            GalleryError: there is no room, or others read an older state for too long (`GalleryLocked`), or another
+                part of the file is damaged (`GalleryCorrupt`); the bytes are erased by the next purge that can.
         """
-        with self._lock, self.translated():
-            (due,) = self._connection.execute("SELECT unpurged FROM gallery").fetchone()
+        self._check_writable()
+        try:
+            with self._in_turn():
+                (due,) = the_row(self._connection.execute("SELECT unpurged FROM gallery"), "the gallery")
+                self._rebuild()
+                with self.writing() as connection:  # another erasure since then is another's to purge
+                    connection.execute("UPDATE gallery SET unpurged = 0 WHERE unpurged = ?", (due,))
+                return self._bytes()
+        except GalleryError as error:
+            raise type(error)(
+                f"{shown(self.path)}: what was erased is found no more, but bytes of it may be left in the file, which "
+                f"could not be written anew ({reason(error.__cause__ or error)}); mend that, then run twinface gallery "
+                "verify"
+            ) from error
+
+    def _rebuild(self) -> None:
+        try:
             self._connection.execute("VACUUM")
-            self._empty_log()
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute("UPDATE gallery SET unpurged = 0 WHERE unpurged = ?", (due,))
-            self._connection.execute("COMMIT")
-            return self._bytes()
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):  # gives back the room that the attempt took
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raise
+        self._empty_log()
 
     def unpurged(self) -> bool:
         """Whether an erasure was cut short before its bytes were gone."""
         with self.reading() as connection:
-            return bool(connection.execute("SELECT unpurged FROM gallery").fetchone()[0])
+            return bool(the_row(connection.execute("SELECT unpurged FROM gallery"), "the gallery")[0])
 
     def _empty_log(self) -> None:
         end = time.monotonic() + self._patience
         while self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             if time.monotonic() > end:
-                raise GalleryLocked(
-                    f"{shown(self.path)}: removed, but another process still reads an older state, so the bytes are "
-                    "in the log until it ends; then run twinface gallery verify"
-                )
+                raise GalleryLocked("another process still reads an older state")
+            time.sleep(0.005)  # whoever else empties it is not waited for by SQLite
+
+    def settle(self) -> None:
+        """Brings all that was written into the file itself, so that it can be moved without its log."""
+        with self._in_turn():
+            self._empty_log()
 
     def _bytes(self) -> int:
         return int(_pragma(self._connection, "page_count")) * int(_pragma(self._connection, "page_size"))
@@ -181,8 +217,8 @@ class Database:
     def problems(self) -> list[str]:
         """What SQLite finds wrong with the file; empty when it is sound."""
         with self.reading() as connection:
-            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
-            found = [] if found == ["ok"] else found
+            rows = connection.execute("PRAGMA integrity_check(20)").fetchall()
+            found = [line for (text,) in rows for line in str(text).splitlines() if line not in ("ok", _HEADING)]
             found += [f"{row[0]}: a row points nowhere" for row in connection.execute("PRAGMA foreign_key_check")]
             return found
 
@@ -191,17 +227,17 @@ class Database:
 
         It is its owner's alone from the first byte on, and keeps a log as a gallery does: opening it changes nothing.
         """
-        with self._lock, self.translated():
-            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            self._connection.execute("VACUUM INTO ?", (os.fspath(target),))
-            with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        with self._in_turn():
+            full = os.fsencode(os.path.abspath(target))  # `file:...` would be taken for an address
+            os.close(os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            self._connection.execute("VACUUM INTO CAST(? AS TEXT)", (full,))
+            with contextlib.closing(sqlite3.connect(full, isolation_level=None)) as copy:
                 _pragma(copy, "journal_mode = WAL")
 
     def become(self, source: Database) -> None:
         """Takes over the whole content of another gallery, in one transaction."""
-        if self.read_only:
-            raise GalleryError(f"{shown(self.path)}: is open for reading only, or its place cannot be written")
-        with self._lock, self.translated():
+        self._check_writable()
+        with self._in_turn():
             source._connection.backup(self._connection)
             _pragma(self._connection, "journal_mode = WAL")
             self._empty_log()
@@ -218,6 +254,8 @@ class Database:
             yield
         except (sqlite3.Error, OSError) as error:
             raise _translation(self.path, error) from error
+        except UnicodeDecodeError as error:  # an error of SQLite's that quotes what is no text
+            raise GalleryCorrupt(f"{shown(self.path)}: the gallery is damaged; restore a backup") from error
         except GalleryCorrupt as error:
             if shown(self.path) in str(error):
                 raise
@@ -244,10 +282,16 @@ def existing(path: Path) -> Path:
             raise GalleryError(f"{shown(path)}: is empty, no gallery; remove it, and twinface enroll makes one")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise GalleryError(f"{shown(path)}: cannot be opened ({reason(error)})") from error
-    if os.name == "posix" and stat.S_IMODE(real.stat().st_mode) & 0o077:
-        with contextlib.suppress(OSError):  # somebody else's file
-            real.chmod(0o600)
     return real
+
+
+def _make_private(real: Path) -> None:
+    """Lets the owner alone read a gallery that was copied or unpacked carelessly, and the files beside it."""
+    for ending in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):  # not there, or somebody else's
+            file = real.with_name(real.name + ending)
+            if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
+                file.chmod(0o600)
 
 
 def create(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
@@ -263,7 +307,9 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     try:
         if path.is_symlink():
             raise GalleryError(f"{shown(path)}: is a link that leads nowhere; mend or remove it")
-        folder = path.parent
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + "-journal").lstat()  # a name that cannot be is refused before anything is made
+        folder = path.parent.absolute()  # SQLite may take `file:...` for an address
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = folder / f".twinface-{uuid.uuid4().hex}.part"
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -276,14 +322,14 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
         with contextlib.closing(connection):
             connection.execute("PRAGMA synchronous = FULL")
             _pragma(connection, f"application_id = {APPLICATION}")
-            _pragma(connection, "journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
             for statement in TABLES:
                 connection.execute(statement)
             fill(connection)
             connection.execute(f"PRAGMA user_version = {VERSION}")
             connection.execute("COMMIT")
-        _publish(part, path)
+            _pragma(connection, "journal_mode = WAL")  # no sooner: all is in the file itself, which is moved without a log
+        publish(part, path)
     except (sqlite3.Error, OSError) as error:
         raise _translation(path, error) from error
     finally:
@@ -291,22 +337,48 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
             part.with_name(part.name + ending).unlink(missing_ok=True)
 
 
-def _publish(part: Path, path: Path) -> None:
-    """Gives the finished file its name, unless there is one of that name."""
-    with contextlib.suppress(FileExistsError):
-        try:
-            os.link(part, path)
-        except (PermissionError, NotImplementedError, OSError) as error:
-            if isinstance(error, FileExistsError):
-                raise
-            if not path.exists():  # a file system without hard links
-                part.rename(path)
+def publish(part: Path, path: Path) -> bool:
+    """Gives a finished gallery its name, unless there is a file of that name.
+
+    Returns:
+        Whether it has the name now.
+
+    Raises:
+        GalleryError: beside it lies the log of another gallery, which SQLite would write into this one.
+        OSError: it cannot be done.
+    """
+    for ending in ("-wal", "-journal"):
+        log = path.with_name(path.name + ending)
+        if log.is_file() and log.stat().st_size and not os.path.lexists(path):
+            raise GalleryError(
+                f"{shown(path)}: {shown(log.name)} beside it is left of a gallery that is gone, and holds people of it; "
+                "remove it first"
+            )
+    published = True
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        published = False
+    except (OSError, NotImplementedError):
+        published = not os.path.lexists(path)
+        if published:  # a file system without hard links
+            part.rename(path)
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+    return published
+
+
+def _identity(real: Path) -> tuple[int, int] | None:
+    """What tells a file from another that takes its name; None where there is none."""
+    try:
+        facts = real.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def _pragma(connection: sqlite3.Connection, text: str) -> int:
@@ -327,6 +399,10 @@ def _translation(path: Path, error: Exception) -> GalleryError:
         return GalleryError(f"{where}: no room on the disk; make room and try again, nothing enrolled before is lost")
     if code == sqlite3.SQLITE_READONLY:
         return GalleryError(f"{where}: cannot be written ({why}); give yourself the permission, or use another gallery")
+    if code == sqlite3.SQLITE_IOERR:
+        return GalleryError(
+            f"{where}: the disk does not take or give what it should ({why}); make room or look after it, then try again"
+        )
     if isinstance(error, sqlite3.ProgrammingError):
         return GalleryError(f"{where}: the gallery was closed ({why})")
     return GalleryError(f"{where}: the gallery cannot be used ({why})")

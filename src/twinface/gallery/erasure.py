@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from twinface.core.subjects import ErasureReceipt
+from twinface.gallery.records import read_uid, the_row
 
 
 @dataclass
@@ -54,7 +55,7 @@ def erase_subjects(
             anybody.
     """
     for row in rows:
-        uid, key = connection.execute("SELECT uid, key FROM subjects WHERE id = ?", (row,)).fetchone()
+        uid, key = the_row(connection.execute("SELECT uid, key FROM subjects WHERE id = ?", (row,)), "a person")
         samples = connection.execute("SELECT count(*) FROM samples WHERE subject = ?", (row,)).fetchone()[0]
         photos = connection.execute(
             "SELECT count(*) FROM photos JOIN samples ON samples.id = photos.sample WHERE subject = ?", (row,)
@@ -62,7 +63,7 @@ def erase_subjects(
         connection.execute("DELETE FROM subjects WHERE id = ?", (row,))
         if forget:
             connection.execute("INSERT OR REPLACE INTO erasures (uid, at) VALUES (?, ?)", (uid, int(time.time())))
-        erasure.subjects.append(bytes(uid).hex())
+        erasure.subjects.append(read_uid(uid))
         erasure.samples += samples
         erasure.photos += photos
         erasure.keys += key is not None
@@ -71,7 +72,7 @@ def erase_subjects(
 def erase_samples(connection: sqlite3.Connection, numbers: Sequence[int], erasure: Erasure) -> None:
     """Removes single samples, and the subjects that have none left."""
     for number in dict.fromkeys(numbers):
-        (subject,) = connection.execute("SELECT subject FROM samples WHERE id = ?", (number,)).fetchone()
+        (subject,) = the_row(connection.execute("SELECT subject FROM samples WHERE id = ?", (number,)), "a picture")
         others = connection.execute(
             "SELECT count(*) FROM samples WHERE subject = ? AND id != ?", (subject, number)
         ).fetchone()[0]

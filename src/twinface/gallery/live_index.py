@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from twinface.errors import GalleryCorrupt
 from twinface.gallery.index import ExactIndex
-from twinface.gallery.records import read_vectors
+from twinface.gallery.records import read_time, read_vectors, the_row, write_time
 from twinface.gallery.spaces import StoredSpace, current_space
 from twinface.gallery.vault import Vault
 
@@ -45,7 +46,7 @@ class LiveIndex:
 
     def refresh(self, connection: sqlite3.Connection) -> ExactIndex:
         """The index as of now; within one transaction of the caller's."""
-        mark = _Mark(*connection.execute("SELECT space, added, removed, turned FROM gallery").fetchone())
+        mark = _Mark(*the_row(connection.execute("SELECT space, added, removed, turned FROM gallery"), "the gallery"))
         old, self._mark = self._mark, None  # if anything fails on the way, all is read anew
         if old is None or (old.space, old.turned) != (mark.space, mark.turned):
             self.space = current_space(connection, self._vault)
@@ -67,12 +68,16 @@ class LiveIndex:
     def _take(self, connection: sqlite3.Connection, space: StoredSpace) -> None:
         """Takes the templates that came since."""
         (vectors, samples, subjects), last, expires = load(connection, self._vault, space, self._last)
-        self._index.add(vectors, samples, subjects)
+        try:
+            self._index.add(vectors, samples, subjects)
+        except ValueError as error:  # a sample came twice
+            raise GalleryCorrupt("the table of templates was damaged") from error
         self._last = max(self._last, last)
         self._expires = min(self._expires, expires)
 
     def _drop_gone(self, connection: sqlite3.Connection, space: StoredSpace) -> None:
-        rows = connection.execute("SELECT sample FROM templates WHERE space = ?", (space.id,)).fetchall()
+        query = "SELECT sample FROM templates WHERE space = ? AND typeof(sample) = 'integer'"
+        rows = connection.execute(query, (space.id,)).fetchall()
         there = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         self._index.drop(np.setdiff1d(self._index.samples, there))
 
@@ -84,7 +89,7 @@ class LiveIndex:
         ).fetchall()
         self._index.drop(np.array([row[0] for row in gone], np.int64))
         (following,) = connection.execute("SELECT min(expires) FROM subjects WHERE expires > ?", (now,)).fetchone()
-        self._expires = np.iinfo(np.int64).max if following is None else int(following)
+        self._expires = np.iinfo(np.int64).max if following is None else write_time(read_time(following))
 
 
 def load(connection: sqlite3.Connection, vault: Vault, space: StoredSpace, after: int = 0) -> tuple[Rows, int, int]:
@@ -100,7 +105,7 @@ def load(connection: sqlite3.Connection, vault: Vault, space: StoredSpace, after
         The templates; the last row's number; when the first of their subjects expires, seconds since 1970.
     """
     rows = connection.execute(
-        "SELECT templates.id, templates.sample, subjects.id, templates.vector, subjects.uid, subjects.key, "
+        "SELECT templates.id, samples.id, subjects.id, templates.vector, subjects.uid, subjects.key, "
         "subjects.expires FROM templates JOIN samples ON samples.id = templates.sample "
         "JOIN subjects ON subjects.id = samples.subject WHERE templates.space = ? AND templates.id > ? "
         "ORDER BY templates.id",
@@ -116,5 +121,6 @@ def load(connection: sqlite3.Connection, vault: Vault, space: StoredSpace, after
     vectors = read_vectors(contents, space.space.dimension)
     samples = np.fromiter((row[1] for row in rows), np.int64, len(rows))
     subjects = np.fromiter((row[2] for row in rows), np.int64, len(rows))
-    expires = min((row[6] for row in rows if row[6] is not None), default=never)
+    times = {row[6] for row in rows} - {None}
+    expires = min((write_time(read_time(value)) for value in times), default=never)
     return (vectors, samples, subjects), (rows[-1][0] if rows else after), int(expires)

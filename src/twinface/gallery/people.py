@@ -21,13 +21,15 @@ from twinface.gallery.records import (
     PHOTO,
     read_facts,
     read_time,
+    read_uid,
     read_vectors,
     template_context,
+    the_row,
     write_facts,
     write_time,
     write_vector,
 )
-from twinface.gallery.spaces import StoredSpace
+from twinface.gallery.spaces import StoredSpace, find_space
 from twinface.gallery.vault import Locker, Vault
 
 _SUBJECT = (
@@ -48,14 +50,23 @@ class People:
         self._vault = vault
 
     def find(self, connection: sqlite3.Connection, name: str) -> int | None:
-        """The row of the person of that name."""
-        row = connection.execute("SELECT id FROM subjects WHERE name_key = ?", (self._name_key(name),)).fetchone()
-        return None if row is None else int(row[0])
+        """The row of the person of that name.
+
+        Raises:
+            GalleryCorrupt: it is another's: the index of names was damaged.
+        """
+        query = "SELECT id, uid, key, name FROM subjects WHERE name_key = ?"
+        row = connection.execute(query, (self._name_key(name),)).fetchone()
+        if row is None:
+            return None
+        if name_key(self._open_name(*row[1:])) != name_key(name):
+            raise GalleryCorrupt("the index of names was damaged")
+        return int(row[0])
 
     def one(self, connection: sqlite3.Connection, row: int) -> Subject:
         """A person."""
         query = f"{_SUBJECT} WHERE subjects.id = ? GROUP BY subjects.id"
-        return self._subject(connection.execute(query, (row,)).fetchone())
+        return self._subject(the_row(connection.execute(query, (row,)), "a person"))
 
     def all(self, connection: sqlite3.Connection) -> list[Subject]:
         """Everybody."""
@@ -63,33 +74,42 @@ class People:
 
     def name(self, connection: sqlite3.Connection, uid: bytes) -> str | None:
         """A person's name."""
-        row = connection.execute("SELECT uid, key, name FROM subjects WHERE uid = ?", (uid,)).fetchone()
-        return None if row is None else self._open_name(*row)
+        row = connection.execute("SELECT key, name FROM subjects WHERE uid = ?", (uid,)).fetchone()
+        return None if row is None else self._open_name(uid, *row)
 
     def uids(self, connection: sqlite3.Connection, rows: Iterable[int]) -> dict[int, str]:
         """Uids by row."""
         return {
-            row: bytes(connection.execute("SELECT uid FROM subjects WHERE id = ?", (row,)).fetchone()[0]).hex()
+            row: read_uid(the_row(connection.execute("SELECT uid FROM subjects WHERE id = ?", (row,)), "a person")[0])
             for row in rows
         }
 
     def owner(self, connection: sqlite3.Connection, digest: str) -> int | None:
-        """The row of whom a picture is enrolled for."""
-        row = connection.execute("SELECT subject FROM samples WHERE digest = ?", (self._digest(digest),)).fetchone()
-        return None if row is None else int(row[0])
+        """The row of whom a picture is enrolled for.
+
+        Raises:
+            GalleryCorrupt: what was found is another picture: the index of pictures was damaged.
+        """
+        query = "SELECT subject, facts FROM samples WHERE digest = ?"
+        row = connection.execute(query, (self._digest(digest),)).fetchone()
+        if row is None:
+            return None
+        if read_facts(self._locker(connection, row[0]).open(row[1], FACTS))[0] != digest:
+            raise GalleryCorrupt("the index of pictures was damaged")
+        return int(row[0])
 
     def samples(self, connection: sqlite3.Connection, uid: bytes) -> list[Sample]:
         """What is kept of a person's pictures, less templates and pictures."""
         rows = connection.execute(
-            "SELECT samples.id, samples.facts, samples.added, photos.sample IS NOT NULL, subjects.uid, subjects.key "
+            "SELECT samples.id, samples.facts, samples.added, photos.sample IS NOT NULL, subjects.key "
             "FROM samples JOIN subjects ON subjects.id = samples.subject "
             "LEFT JOIN photos ON photos.sample = samples.id WHERE subjects.uid = ? ORDER BY samples.id",
             (uid,),
         ).fetchall()
         found = []
-        for number, facts, added, has_photo, owner, key in rows:
-            digest, source, quality, box = read_facts(self._vault.locker(owner, key).open(facts, FACTS))
-            found.append(Sample(number, owner.hex(), digest, source, read_time(added), quality, box, bool(has_photo)))
+        for number, facts, added, has_photo, key in rows:
+            digest, source, quality, box = read_facts(self._vault.locker(uid, key).open(facts, FACTS))
+            found.append(Sample(number, uid.hex(), digest, source, read_time(added), quality, box, bool(has_photo)))
         return found
 
     def enroll(
@@ -185,12 +205,17 @@ class People:
     def problems(self, connection: sqlite3.Connection) -> list[str]:
         """What does not open or does not make sense, each in a line."""
         found: list[str] = []
+        try:
+            for (identity,) in connection.execute("SELECT identity FROM spaces").fetchall():
+                find_space(connection, self._vault, identity)
+        except GalleryCorrupt as error:
+            return [str(error)]
         for row, uid, key, name in connection.execute("SELECT id, uid, key, name FROM subjects").fetchall():
             try:
                 clean_name(self._open_name(uid, key, name))
                 locker = self._vault.locker(uid, key)
             except GalleryError as error:
-                found.append(f"person {uid.hex()}: {error}")
+                found.append(f"person {uid.hex() if isinstance(uid, bytes) else f'in row {row}'}: {error}")
                 continue
             found += [f"person {uid.hex()}, {words}" for words in self._sample_problems(connection, row, locker)]
         return found
@@ -240,12 +265,13 @@ class People:
         return None if row is None else self._vault.locker(*row)
 
     def _locker(self, connection: sqlite3.Connection, row: int) -> Locker:
-        return self._vault.locker(*connection.execute("SELECT uid, key FROM subjects WHERE id = ?", (row,)).fetchone())
+        query = "SELECT uid, key FROM subjects WHERE id = ?"
+        return self._vault.locker(*the_row(connection.execute(query, (row,)), "a person"))
 
     def _subject(self, row: tuple[bytes, bytes | None, bytes, int, int, int, int | None]) -> Subject:
         uid, key, name, samples, photos, created, expires = row
         return Subject(
-            uid.hex(), self._open_name(uid, key, name), samples, photos, read_time(created),
+            read_uid(uid), self._open_name(uid, key, name), samples, photos, read_time(created),
             None if expires is None else read_time(expires),
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -20,6 +21,29 @@ NAME, FACTS, PHOTO, ROTATION = b"name", b"record of a picture", b"photo", b"rota
 
 SOURCE_LENGTH = 300
 """Letters kept of where a picture came from; of longer ones the end."""
+
+
+def the_row(cursor: sqlite3.Cursor, what: str) -> tuple[Any, ...]:
+    """The row that must be there.
+
+    Raises:
+        GalleryCorrupt: it is not: whatever pointed to it was damaged.
+    """
+    row: tuple[Any, ...] | None = cursor.fetchone()
+    if row is None:
+        raise GalleryCorrupt(f"{what} was damaged")
+    return row
+
+
+def read_uid(value: object) -> str:
+    """A random id as people see it, hexadecimal.
+
+    Raises:
+        GalleryCorrupt: it is none.
+    """
+    if not isinstance(value, bytes):
+        raise GalleryCorrupt("an id was damaged")
+    return value.hex()
 
 
 def template_context(identity: str) -> bytes:

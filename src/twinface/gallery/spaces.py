@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +53,7 @@ def add_space(connection: sqlite3.Connection, vault: Vault, space: TemplateSpace
     if space.dimension > LARGEST:
         raise ContractMismatch(f"templates of {space.dimension} numbers are too long for a gallery; at most {LARGEST}")
     rotation = random_rotation(space.dimension)
-    sealed = vault.common.seal(rotation.astype("<f8").tobytes(), ROTATION)
+    sealed = vault.common.seal(rotation.astype("<f8").tobytes(), _rotation_context(space))
     row = connection.execute(
         "INSERT INTO spaces (identity, model, mirror, dimension, rotation) VALUES (?, ?, ?, ?, ?) RETURNING id",
         (space.identity, space.model, int(space.mirror), space.dimension, sealed),
@@ -62,7 +64,7 @@ def add_space(connection: sqlite3.Connection, vault: Vault, space: TemplateSpace
 def replace_rotation(connection: sqlite3.Connection, vault: Vault, stored: StoredSpace) -> StoredSpace:
     """Gives a space another matrix; its templates have to be turned by whoever asks for this."""
     rotation = random_rotation(stored.space.dimension)
-    sealed = vault.common.seal(rotation.astype("<f8").tobytes(), ROTATION)
+    sealed = vault.common.seal(rotation.astype("<f8").tobytes(), _rotation_context(stored.space))
     connection.execute("UPDATE spaces SET rotation = ? WHERE id = ?", (sealed, stored.id))
     return StoredSpace(stored.id, stored.space, rotation)
 
@@ -97,16 +99,24 @@ def read_space(connection: sqlite3.Connection) -> TemplateSpace:
     return _space(row)
 
 
+def _rotation_context(space: TemplateSpace) -> bytes:
+    """Context of a space's sealed matrix: it tells a change of anything that is kept of the space."""
+    facts = json.dumps(astuple(space)).encode()
+    return ROTATION + b" of the template space " + hashlib.sha256(facts).hexdigest()[:16].encode()
+
+
 def _space(row: tuple[int, str, str, int, int, bytes]) -> TemplateSpace:
     try:
+        if [type(value) for value in row[1:5]] != [str, str, int, int]:
+            raise ValueError("a value is of another type")
         return TemplateSpace(row[1], row[2], bool(row[3]), row[4])
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise GalleryCorrupt("the template space was damaged") from error
 
 
 def _stored(row: tuple[int, str, str, int, int, bytes], vault: Vault) -> StoredSpace:
     space = _space(row)
-    content = vault.common.open(row[5], ROTATION)
+    content = vault.common.open(row[5], _rotation_context(space))
     if len(content) != 8 * space.dimension * space.dimension:
         raise GalleryCorrupt("the template space was damaged")
     rotation = np.frombuffer(content, "<f8").reshape(space.dimension, space.dimension).astype(np.float64)

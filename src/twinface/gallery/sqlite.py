@@ -35,7 +35,7 @@ from twinface.gallery.erasure import Erasure, erase_samples, erase_subjects
 from twinface.gallery.keys import Key
 from twinface.gallery.live_index import LiveIndex, load
 from twinface.gallery.people import People
-from twinface.gallery.records import read_time
+from twinface.gallery.records import read_time, read_uid, the_row
 from twinface.gallery.schema import VERSION
 from twinface.gallery.spaces import add_space, current_space, find_space, read_space, replace_rotation
 from twinface.gallery.vault import Vault, open_vault
@@ -71,7 +71,7 @@ class SqliteGallery:
         self._database = Database(path, read_only=read_only, patience=patience)
         try:
             with self._database.reading() as connection:
-                (facts,) = connection.execute("SELECT vault FROM gallery").fetchone()
+                (facts,) = the_row(connection.execute("SELECT vault FROM gallery"), "the gallery")
                 self._vault: Vault = open_vault(facts, key)
                 current_space(connection, self._vault)
         except WrongKey as error:
@@ -94,7 +94,7 @@ class SqliteGallery:
     def info(self) -> GalleryInfo:
         """See the port."""
         with self._database.reading() as connection:
-            (identity, created) = connection.execute("SELECT id, created FROM gallery").fetchone()
+            identity, created = the_row(connection.execute("SELECT id, created FROM gallery"), "the gallery")
             counts = {
                 name: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - our own words
                 for name, table in (
@@ -106,7 +106,7 @@ class SqliteGallery:
                 )
             }
             return GalleryInfo(
-                id=bytes(identity).hex(),
+                id=read_uid(identity),
                 schema=VERSION,
                 created=read_time(created),
                 encrypted=self._vault.encrypted,
@@ -311,7 +311,7 @@ class SqliteGallery:
     def erased(self) -> list[str]:
         """Uids of everybody ever removed."""
         with self._database.reading() as connection:
-            return [bytes(row[0]).hex() for row in connection.execute("SELECT uid FROM erasures")]
+            return [read_uid(row[0]) for row in connection.execute("SELECT uid FROM erasures")]
 
     def problems(self) -> list[str]:
         """See the port."""
@@ -353,8 +353,8 @@ class SqliteGallery:
         erasure = Erasure()
         with self._database.writing() as connection:
             yield connection, erasure
-            (identity,) = connection.execute("SELECT id FROM gallery").fetchone()
-            erasure.gallery = bytes(identity).hex()
+            (identity,) = the_row(connection.execute("SELECT id FROM gallery"), "the gallery")
+            erasure.gallery = read_uid(identity)
             if erasure.anything:
                 connection.execute(
                     "UPDATE gallery SET removed = removed + ?, unpurged = unpurged + 1", (erasure.samples,)

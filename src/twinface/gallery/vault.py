@@ -19,6 +19,7 @@ from typing import Any, Protocol, get_args
 from twinface.core.facts import field_of
 from twinface.errors import GalleryCorrupt, WrongKey
 from twinface.gallery.keys import Key, KeyKind, wrapping_key
+from twinface.gallery.records import read_uid
 
 NONCE = 12
 """Bytes of an AES-GCM nonce."""
@@ -69,7 +70,7 @@ class Vault(Protocol):
         """A person's locker again.
 
         Raises:
-            GalleryCorrupt: her key was damaged.
+            GalleryCorrupt: her uid or her key was damaged.
         """
         ...
 
@@ -158,6 +159,7 @@ class PlainVault:
 
     def locker(self, uid: bytes, wrapped: bytes | None) -> Locker:  # noqa: ARG002 - nobody has a key here
         """See `Vault`."""
+        read_uid(uid)
         return TaggedLocker(self.secret, uid)
 
 
@@ -191,7 +193,7 @@ class SealedVault:
 
     def locker(self, uid: bytes, wrapped: bytes | None) -> Locker:
         """See `Vault`."""
-        return SealedLocker(self._wrapping.open(wrapped or b"", b"key " + uid.hex().encode()), uid)
+        return SealedLocker(self._wrapping.open(wrapped or b"", b"key " + read_uid(uid).encode()), uid)
 
 
 def make_vault(key: Key | None) -> tuple[Vault, str]:

@@ -72,7 +72,6 @@ def enroll(
     A picture that is enrolled already is passed over: the same command may run again. With --json, a line is printed
     once its picture is safely on the disk.
     """
-    from twinface.app.gallery import Gallery  # noqa: F401 - so that a missing part is told before the camera starts
     from twinface.services.enrolment import EnrolmentOptions
 
     choice: FaceChoice | Literal["clear"] = "clear" if face == "clear" else parse_choice(face)
@@ -80,12 +79,18 @@ def enroll(
         choice, not any_quality, keep_photos, None if expires is None else expiry(expires), workers=2
     )
     pictures, total = _pictures(sources or [], name, camera)
+    watched = None
+    if camera is not None:
+        from twinface.app.filming import film, watch
+
+        watched = watch(camera)  # a camera that is not there is told before a gallery is made
     with open_gallery(
         gallery, key_file, create=True, encrypt=encrypt, model=model, mirror=flip, detector=detector,
         providers=provider, threads=threads,
     ) as opened:  # fmt: skip
-        if camera is not None:
-            pictures, total = _from_camera(opened, clean_name(name or ""), camera)
+        if camera is not None and watched is not None:
+            person, taken = clean_name(name or ""), film(opened.recognizer.analyzer, camera, watched)
+            pictures, total = ((person, label, pixels) for label, pixels in taken), len(taken)
         told = _enroll(opened, pictures, total, chosen, json)
         if not json:
             _print(told, opened)
@@ -125,13 +130,6 @@ def _of_folders(sources: Sequence[Path]) -> tuple[Iterator[Named], int]:
                 yield subjects[path], str(source / path), content
 
     return all_of_them(), sum(len(photos.photos) for photos in sets)
-
-
-def _from_camera(gallery: Gallery, name: str, camera: str) -> tuple[Iterator[Named], int]:
-    from twinface.app.filming import film
-
-    taken = film(gallery.recognizer.analyzer, camera)
-    return ((name, label, pixels) for label, pixels in taken), len(taken)
 
 
 def _enroll(

@@ -56,7 +56,7 @@ def show_person(
         person = opened.store.find(name)
         samples = opened.store.samples(person.uid)
     if json:
-        write_json({**subject_json(person), "pictures": [sample_json(one) for one in samples]})
+        write_json({**subject_json(person), "samples": [sample_json(one) for one in samples]})
         return
     from rich.table import Column, Table
     from rich.text import Text

@@ -10,6 +10,7 @@ import pytest
 from gallery_album import Album, letters, picture
 
 from twinface.core.identification import identification_point
+from twinface.core.similarity import normalise
 from twinface.errors import ContractMismatch, GalleryError, NoFace, SeveralFaces, UnreadableImage
 from twinface.gallery.sqlite import SqliteGallery
 from twinface.services.enrolment import Enroller, EnrolmentOptions
@@ -43,20 +44,21 @@ def test_friends_are_named_and_strangers_are_not(identifier: Identifier) -> None
     assert [one.name for one in found.faces[0].candidates] == ["Ada", "Bob"]
 
 
-def test_a_candidate_has_the_distance_and_probability_of_her_nearest_picture(
+def test_a_candidates_distance_is_that_to_her_nearest_picture_and_to_their_mean(
     identifier: Identifier, album: Album
 ) -> None:
     (face,) = identifier.identify(b"a~~").faces
     best = face.best
     assert best is not None
     (probe,) = album.encode(album.locate(b"a~~").faces)
-    gaps = []
+    vectors = []
     for text in (b"a", b"a~"):
         (other,) = album.encode(album.locate(text).faces)
         assert probe.template is not None
         assert other.template is not None
-        gaps.append(float(np.linalg.norm(probe.template.vector - other.template.vector)))
-    assert best.distance == pytest.approx(min(gaps), abs=1e-6)
+        vectors.append(other.template.vector)
+    gaps = np.linalg.norm([*vectors, normalise(np.sum(vectors, axis=0))] - probe.template.vector, axis=1)
+    assert best.distance == pytest.approx((min(gaps[:2]) + gaps[2]) / 2, abs=1e-6)
     assert best.probability == pytest.approx(album.rule.curve.probability(best.distance))
 
 

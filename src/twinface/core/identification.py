@@ -99,8 +99,8 @@ class Candidate:
     Attributes:
         name: of the subject.
         uid: of the subject.
-        distance: to her nearest template, [0, 2].
-        probability: calibrated P(same person | distance) of this one pair, at prior 0.5.
+        distance: mean of those to her nearest template and to her mean template, [0, 2]; of one picture, the one.
+        probability: calibrated P(same person | distance) as if it were of one pair, at prior 0.5.
     """
 
     name: str

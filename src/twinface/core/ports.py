@@ -137,7 +137,8 @@ class TemplateIndex(Protocol):
         """For every probe (M, D) the `top` nearest subjects, nearest first.
 
         Returns:
-            Of each one its number, its nearest sample and the distance to it, Euclidean, computed in float64.
+            Of each one its number, its nearest sample and its distance: the mean of the Euclidean distances to that
+            sample's template and to the subject's mean template, computed in float64.
         """
         ...
 
@@ -192,7 +193,8 @@ class GalleryStore(Protocol):
         Those whose time is over are not found.
 
         Returns:
-            The subjects, nearest first, of every probe; and how many templates each was compared with.
+            The subjects, nearest first, of every probe; and how many templates each was compared with. A subject's
+            distance is the mean of those to her nearest template and to her mean template; of one picture, the one.
         """
         ...
 

@@ -177,7 +177,7 @@ class Neighbour:
     Attributes:
         subject: uid.
         sample: number of her nearest sample.
-        distance: to its template, Euclidean, in [0, 2].
+        distance: mean of the Euclidean distances to its template and to her mean template, in [0, 2].
     """
 
     subject: str

@@ -13,7 +13,7 @@ from pathlib import Path
 from twinface.core.files import reason, shown
 from twinface.core.subjects import GalleryInfo
 from twinface.errors import GalleryCorrupt, GalleryError
-from twinface.gallery.database import existing
+from twinface.gallery.database import Database, cause, check_name, existing, publish
 from twinface.gallery.keys import Key
 from twinface.gallery.sqlite import SqliteGallery
 
@@ -32,15 +32,17 @@ def back_up(gallery: SqliteGallery, target: Path) -> int:
         GalleryError: there is such a file, or it cannot be written.
     """
     with _beside(target) as part:
-        gallery.database.copy_to(part)
-        _sync(part)
         try:
-            if os.path.lexists(target):
-                raise GalleryError(f"{shown(target)}: is there already; name another file for the backup")
-            part.rename(target)
-            return target.stat().st_size
-        except OSError as error:
-            raise GalleryError(f"{shown(target)}: cannot be written ({reason(error)}); choose another place") from error
+            gallery.database.copy_to(part)
+        except GalleryCorrupt:
+            raise
+        except GalleryError as error:
+            raise GalleryError(
+                f"{shown(target)}: cannot be written ({cause(error)}); make room or choose another place"
+            ) from error
+        if not _finish(part, target):
+            raise GalleryError(f"{shown(target)}: is there already; name another file for the backup")
+        return target.stat().st_size
 
 
 def restore(backup: Path, path: Path, key: Key | None, *, replace: bool = False) -> tuple[GalleryInfo, int]:
@@ -64,7 +66,7 @@ def restore(backup: Path, path: Path, key: Key | None, *, replace: bool = False)
         GalleryError: there is a gallery and `replace` is off, or something cannot be read or written.
     """
     there = os.path.lexists(path)
-    if there and path.exists() and backup.exists() and path.samefile(backup):
+    if _are_one(path, backup):
         raise GalleryError(f"{shown(path)}: is the backup itself; name the gallery with --gallery")
     erased = _erased(path, key) if there and replace else []
     if there and not replace:
@@ -73,6 +75,12 @@ def restore(backup: Path, path: Path, key: Key | None, *, replace: bool = False)
             "say --replace if that is wanted"
         )
     source = existing(backup)
+    log = source.with_name(source.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        raise GalleryError(
+            f"{shown(backup)}: is a gallery in use, or one that was not closed: what was written last lies in "
+            f"{shown(log.name)}; make a backup of it first (twinface gallery backup)"
+        )
     with _beside(path) as part:
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -80,17 +88,20 @@ def restore(backup: Path, path: Path, key: Key | None, *, replace: bool = False)
                 shutil.copyfileobj(from_file, to)
         except OSError as error:
             raise GalleryError(f"{shown(path)}: cannot be written ({reason(error)}); make room first") from error
-        with contextlib.closing(SqliteGallery(part, key=key)) as gallery:
+        with _called(part, backup), contextlib.closing(SqliteGallery(part, key=key)) as gallery:
             problems = gallery.problems()
             if problems:
                 raise GalleryCorrupt(f"{shown(backup)}: the backup is damaged ({problems[0]}); take an older one")
             again = len(gallery.remove_uids(erased).subjects) if erased else 0
             gallery.startle()
             info = gallery.info()
+            taken = there and _take_over(path, gallery)
+            gallery.database.settle()
+        if not taken:
             if there:
-                _take_over(path, gallery)
-        if not there:
-            part.rename(path)
+                _put_aside(path)
+            if not _finish(part, path):
+                raise GalleryError(f"{shown(path)}: was made by somebody else meanwhile; nothing was restored")
     return info, again
 
 
@@ -103,28 +114,50 @@ def _erased(path: Path, key: Key | None) -> list[str]:
         return []
 
 
-def _take_over(path: Path, source: SqliteGallery) -> None:
-    """Puts a gallery's content in place of another's, or its file in place of a damaged one."""
-    from twinface.gallery.database import Database
+def _are_one(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):  # one is not there; whoever opens it says so
+        return False
 
+
+def _take_over(path: Path, source: SqliteGallery) -> bool:
+    """Puts a gallery's content in place of another's, unless that is too damaged to be opened; whether it was done."""
     try:
         database = Database(path)
     except GalleryCorrupt:
-        aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-        for ending in ("-wal", "-shm", ""):
-            with contextlib.suppress(FileNotFoundError):
-                path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
-        source.database.copy_to(path)
-        return
+        return False
     with contextlib.closing(database):
         database.become(source.database)
+    return True
+
+
+def _put_aside(path: Path) -> None:
+    """Gives a damaged gallery another name."""
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+    for ending in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+
+
+@contextlib.contextmanager
+def _called(part: Path, name: Path) -> Iterator[None]:
+    """Errors about a file in the making name the file that it is made of."""
+    try:
+        yield
+    except GalleryError as error:
+        raise type(error)(str(error).replace(shown(part), shown(name))) from error
 
 
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """A name for a file in the making in the same folder; nothing of it is left behind."""
-    if not path.parent.is_dir():
-        raise GalleryError(f"{shown(path)}: there is no folder {shown(path.parent)}; make it first")
+    try:
+        check_name(path)
+        if not path.parent.is_dir():
+            raise GalleryError(f"{shown(path)}: there is no folder {shown(path.parent)}; make it first")
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
     part = path.parent / f".twinface-{uuid.uuid4().hex}.part"
     try:
         yield part
@@ -133,7 +166,15 @@ def _beside(path: Path) -> Iterator[Path]:
             part.with_name(part.name + ending).unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
-    path.chmod(0o600)
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def _finish(part: Path, path: Path) -> bool:
+    """Gives a finished file its name, once it is on the disk; False if there is one of that name."""
+    try:
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        return publish(part, path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: Exception) -> GalleryError:
+    return GalleryError(f"{shown(path)}: cannot be written ({reason(error)}); choose another place")

@@ -165,8 +165,8 @@ class Database:
             GalleryError: there is no room, or others read an older state for too long (`GalleryLocked`), or another
                 part of the file is damaged (`GalleryCorrupt`); the bytes are erased by the next purge that can.
         """
-        self._check_writable()
         try:
+            self._check_writable()
             with self._in_turn():
                 (due,) = the_row(self._connection.execute("SELECT unpurged FROM gallery"), "the gallery")
                 self._rebuild()
@@ -174,10 +174,10 @@ class Database:
                     connection.execute("UPDATE gallery SET unpurged = 0 WHERE unpurged = ?", (due,))
                 return self._bytes()
         except GalleryError as error:
+            why = cause(error).removeprefix(f"{shown(self.path)}: ")
             raise type(error)(
                 f"{shown(self.path)}: what was erased is found no more, but bytes of it may be left in the file, which "
-                f"could not be written anew ({reason(error.__cause__ or error)}); mend that, then run twinface gallery "
-                "verify"
+                f"could not be written anew ({why}); once that is mended, run twinface gallery verify"
             ) from error
 
     def _rebuild(self) -> None:
@@ -198,7 +198,7 @@ class Database:
         end = time.monotonic() + self._patience
         while self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             if time.monotonic() > end:
-                raise GalleryLocked("another process still reads an older state")
+                raise GalleryLocked(f"{shown(self.path)}: another process still reads an older state; end it first")
             time.sleep(0.005)  # whoever else empties it is not waited for by SQLite
 
     def settle(self) -> None:
@@ -228,7 +228,7 @@ class Database:
         It is its owner's alone from the first byte on, and keeps a log as a gallery does: opening it changes nothing.
         """
         with self._in_turn():
-            full = os.fsencode(os.path.abspath(target))  # `file:...` would be taken for an address
+            full = os.fsencode(target.absolute())  # `file:...` would be taken for an address
             os.close(os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             self._connection.execute("VACUUM INTO CAST(? AS TEXT)", (full,))
             with contextlib.closing(sqlite3.connect(full, isolation_level=None)) as copy:
@@ -307,8 +307,7 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     try:
         if path.is_symlink():
             raise GalleryError(f"{shown(path)}: is a link that leads nowhere; mend or remove it")
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + "-journal").lstat()  # a name that cannot be is refused before anything is made
+        check_name(path)
         folder = path.parent.absolute()  # SQLite may take `file:...` for an address
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = folder / f".twinface-{uuid.uuid4().hex}.part"
@@ -328,13 +327,23 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
             fill(connection)
             connection.execute(f"PRAGMA user_version = {VERSION}")
             connection.execute("COMMIT")
-            _pragma(connection, "journal_mode = WAL")  # no sooner: all is in the file itself, which is moved without a log
+            _pragma(connection, "journal_mode = WAL")  # no sooner: the file is moved without its log
         publish(part, path)
     except (sqlite3.Error, OSError) as error:
         raise _translation(path, error) from error
     finally:
         for ending in ("", "-wal", "-shm", "-journal"):
             part.with_name(part.name + ending).unlink(missing_ok=True)
+
+
+def check_name(path: Path) -> None:
+    """Refuses what can be no gallery's name, before anything is made.
+
+    Raises:
+        OSError, ValueError: the system takes no such name, or none for the files that SQLite puts beside it.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        path.with_name(path.name + "-journal").lstat()
 
 
 def publish(part: Path, path: Path) -> bool:
@@ -351,8 +360,8 @@ def publish(part: Path, path: Path) -> bool:
         log = path.with_name(path.name + ending)
         if log.is_file() and log.stat().st_size and not os.path.lexists(path):
             raise GalleryError(
-                f"{shown(path)}: {shown(log.name)} beside it is left of a gallery that is gone, and holds people of it; "
-                "remove it first"
+                f"{shown(path)}: {shown(log.name)} beside it is left of a gallery that is gone, and holds people of "
+                "that; remove it first"
             )
     published = True
     try:
@@ -387,6 +396,12 @@ def _pragma(connection: sqlite3.Connection, text: str) -> int:
     return row[0] if row else 0
 
 
+def cause(error: GalleryError) -> str:
+    """What lies behind an error of ours, for a message in other words."""
+    behind = error.__cause__
+    return reason(behind if isinstance(behind, Exception) else error)
+
+
 def _translation(path: Path, error: Exception) -> GalleryError:
     """An error of SQLite's or the system's, in words that say what to do."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -401,7 +416,7 @@ def _translation(path: Path, error: Exception) -> GalleryError:
         return GalleryError(f"{where}: cannot be written ({why}); give yourself the permission, or use another gallery")
     if code == sqlite3.SQLITE_IOERR:
         return GalleryError(
-            f"{where}: the disk does not take or give what it should ({why}); make room or look after it, then try again"
+            f"{where}: the disk does not take or give what it should ({why}); make room or mend it, then try again"
         )
     if isinstance(error, sqlite3.ProgrammingError):
         return GalleryError(f"{where}: the gallery was closed ({why})")

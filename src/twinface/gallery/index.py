@@ -60,6 +60,15 @@ class ExactIndex:
         """Numbers of the samples in it, int64, shape (N,), in no order; a copy."""
         return self._samples[: self._count].copy()
 
+    @property
+    def subjects(self) -> NDArray[np.int64]:
+        """Whose each of them is, int64, shape (N,), in the order of `samples`; a copy."""
+        return self._subjects[: self._count].copy()
+
+    def rows(self, places: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Templates (M, D) and numbers of their samples (M,) at some places in the order of `samples`; copies."""
+        return self._vectors[places], self._samples[places]
+
     def add(self, vectors: ArrayLike, samples: ArrayLike, subjects: ArrayLike) -> None:
         """Takes more templates, all or none. The first get the memory they need, later ones room to grow as well.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinface.errors import GalleryCorrupt
-from twinface.gallery.index import ExactIndex
+from twinface.gallery.fusion import FusedIndex
 from twinface.gallery.records import read_time, read_vectors, the_row, write_time
 from twinface.gallery.spaces import StoredSpace, current_space
 from twinface.gallery.vault import Vault
@@ -41,17 +41,17 @@ class LiveIndex:
         self._mark: _Mark | None = None
         self._last = 0
         self._expires = np.iinfo(np.int64).max
-        self._index = ExactIndex(1)
+        self._index = FusedIndex(1)
         self.space: StoredSpace | None = None
 
-    def refresh(self, connection: sqlite3.Connection) -> ExactIndex:
+    def refresh(self, connection: sqlite3.Connection) -> FusedIndex:
         """The index as of now; within one transaction of the caller's."""
         mark = _Mark(*the_row(connection.execute("SELECT space, added, removed, turned FROM gallery"), "the gallery"))
         old, self._mark = self._mark, None  # if anything fails on the way, all is read anew
         if old is None or (old.space, old.turned) != (mark.space, mark.turned):
             self.space = current_space(connection, self._vault)
             self._index.clear()
-            self._index = ExactIndex(self.space.space.dimension)
+            self._index = FusedIndex(self.space.space.dimension)
             self._last = 0
             self._expires = np.iinfo(np.int64).max
             self._take(connection, self.space)

@@ -61,9 +61,9 @@ TABLES = (
     at INTEGER NOT NULL
 ) WITHOUT ROWID""",
 )
+"""`gallery` has one row: what opens the vault, the space in use, and counters by which others see what has changed:
+`added` and `removed` (templates), `turned` (everything has to be read anew), `unpurged` (not zero: a mark of the last
+erasure, whose bytes may still be somewhere in the file; a purge begun after it sets it to zero)."""
+
 SEQUENCE = "CREATE TABLE sqlite_sequence(name,seq)"
 """What SQLite adds for AUTOINCREMENT."""
-
-"""`gallery` has one row: what opens the vault, the space in use, and counters by which others see what has changed:
-`added` and `removed` (templates), `turned` (everything has to be read anew), `unpurged` (erasures whose bytes may still
-be somewhere in the file; a purge sets it to zero)."""

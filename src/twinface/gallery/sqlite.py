@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -83,8 +83,8 @@ class SqliteGallery:
         self._people = People(self._vault)
         self._index = LiveIndex(self._vault)
         self._index_lock = threading.Lock()
-        if not self._database.read_only and self._database.unpurged():
-            self._database.purge()
+        with suppress(GalleryError):  # no room, say: reading is possible all the same, and `problems` tries again
+            self._finish_erasures()
 
     @property
     def read_only(self) -> bool:
@@ -314,7 +314,12 @@ class SqliteGallery:
             return [read_uid(row[0]) for row in connection.execute("SELECT uid FROM erasures")]
 
     def problems(self) -> list[str]:
-        """See the port."""
+        """See the port. An erasure that was cut short is finished first.
+
+        Raises:
+            GalleryError: it cannot be.
+        """
+        self._finish_erasures()
         found = self._database.problems()
         if found:
             return found
@@ -339,6 +344,10 @@ class SqliteGallery:
         """See the port."""
         self._database.close()
 
+    def _finish_erasures(self) -> None:
+        if self._database.unpurged():
+            self._database.purge()
+
     def _row(self, connection: sqlite3.Connection, name: str) -> int:
         row = self._people.find(connection, name)
         if row is None:
@@ -357,7 +366,8 @@ class SqliteGallery:
             erasure.gallery = read_uid(identity)
             if erasure.anything:
                 connection.execute(
-                    "UPDATE gallery SET removed = removed + ?, unpurged = unpurged + 1", (erasure.samples,)
+                    "UPDATE gallery SET removed = removed + ?, unpurged = ?",
+                    (erasure.samples, 1 + secrets.randbelow(2**62)),
                 )
 
     def _receipt(self, erasure: Erasure) -> ErasureReceipt:

@@ -106,9 +106,7 @@ def main() -> None:
     if asked.json:
         print(json.dumps(told, indent=1))
         return
-    print(
-        f"{photos.name}, {entry.name}: FNIR at FPIR {FPIR:g} on these strangers; FPIR and FNIR at the deployed threshold"
-    )
+    print(f"{photos.name}, {entry.name}: FNIR at FPIR {FPIR:g} here; FPIR and FNIR at the deployed threshold")
     print("people pictures | " + " | ".join(f"{name:^24}" for name in RULES))
     for row in told:
         cells = [

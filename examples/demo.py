@@ -1,4 +1,4 @@
-"""What `make demo` shows: the sample photos compared, the verdicts, and a picture of one answer."""
+"""What `make demo` shows: the sample photos compared, somebody enrolled and found again, pictures of the answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 
 import twinface
 from twinface.core.wording import VERDICT_COLOURS, fmr_label, percent
-from twinface.vision.drawing import draw_comparison, save
+from twinface.vision.drawing import FaceLabel, draw_comparison, draw_identified, save
 
 HERE = Path(__file__).parent
 PAIRS = (
@@ -50,8 +50,35 @@ def main() -> int:
     console.print("Side-by-side pictures:")
     for picture in pictures:
         console.print(f"  {picture}", soft_wrap=True)
-    console.print("\nYours: [bold].venv/bin/twinface compare A.jpg B.jpg --save answer.png[/bold]\n")
+    wrong += who_is_this(console, out)
+    console.print(
+        "\nYours: [bold].venv/bin/twinface compare A.jpg B.jpg --save answer.png[/bold]\n"
+        "       [bold].venv/bin/twinface enroll faces/[/bold]  (one folder a person)\n"
+        "       [bold].venv/bin/twinface identify party.jpg --save named.png[/bold]\n"
+    )
     return 1 if wrong else 0
+
+
+def who_is_this(console: Console, out: Path) -> int:
+    """Enrols one of the two by her portrait, names her in a picture of both, and forgets her; mistakes made."""
+    path = out / "people.db"
+    for old in out.glob("people.db*"):
+        old.unlink()
+    console.print("\n[bold]Who is this?[/bold]\n")
+    with twinface.Gallery.open(path) as gallery:
+        gallery.enroll("Eileen Collins", [HERE / "collins.jpg"])
+        found = gallery.identify(HERE / "two_faces.jpg")
+        for face in found.faces:
+            near = f"{face.candidates[0].distance:.3f} from {face.candidates[0].name}"
+            console.print(f"  face {face.number}: [bold]{face.name or 'unknown'}[/bold] [dim]{near}[/dim]")
+        labels = [
+            FaceLabel(face.name or "unknown", "", "unknown" if face.name is None else "known") for face in found.faces
+        ]
+        save(draw_identified(found.analysis, labels), out / "named.png")
+        receipt = gallery.remove("Eileen Collins")
+        console.print(f"\nForgotten again: {receipt.samples} picture, and every byte made of it.")
+        console.print(f"  {out / 'named.png'}", soft_wrap=True)
+    return found.names != ("Eileen Collins",)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -13,7 +14,7 @@ from twinface.core.decision import Band, OperatingPoint
 from twinface.core.types import Analysis, Box, Comparison, Face, Image, Landmarks, Quality, Seconds, Template
 from twinface.core.wording import VERDICT_COLOURS, Colour
 from twinface.errors import OutputError
-from twinface.vision import drawing
+from twinface.vision import drawing, sheet
 from twinface.vision.drawing import (
     LABEL_COLOURS,
     FaceKind,
@@ -167,7 +168,9 @@ def test_only_the_file_name_is_told_not_its_folder() -> None:
     np.testing.assert_array_equal(here, elsewhere)
 
 
-def test_accents_are_dropped_and_what_the_font_lacks_becomes_a_question_mark() -> None:
+def test_accents_are_dropped_and_what_no_font_has_becomes_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheet, "TYPEFACES", ())
+    sheet._face.cache_clear()
     plain = draw_comparison(comparison(portrait(name="Zoe ???.jpg"), portrait()))
     named = draw_comparison(comparison(portrait(name="Zoë 北\n\udcff.jpg"), portrait()))
 
@@ -321,10 +324,37 @@ def test_naming_nobody_says_that_there_is_no_face() -> None:
     ],
     ids=ascii,
 )
-def test_a_name_in_letters_the_font_lacks_is_drawn_all_the_same(words: str, shown: str) -> None:
+def test_a_name_in_letters_that_no_font_has_is_drawn_all_the_same(
+    words: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheet, "TYPEFACES", ())
+    sheet._face.cache_clear()
     photo = analysis(1000, 800, face(100, 200, 300))
 
     np.testing.assert_array_equal(draw_identified(photo, [named(words)]), draw_identified(photo, [named(shown)]))
+
+
+def test_a_name_in_other_letters_is_set_in_a_typeface_that_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    dejavu = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    photo = analysis(1000, 800, face(100, 200, 300))
+    pictures = []
+    for faces in ((), ("none of this name.ttf", str(dejavu))):
+        monkeypatch.setattr(sheet, "TYPEFACES", faces)
+        sheet._face.cache_clear()
+        pictures.append([draw_identified(photo, [named(words)]) for words in ("José", "Ада", "王", "Ada")])
+    sheet._face.cache_clear()
+    without, having = pictures
+    assert [bool((one != other).any()) for one, other in zip(without, having, strict=True)] == [
+        True, True, False, False,  # DejaVu has no Chinese, and English stays in our own
+    ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def typefaces_anew() -> Iterator[None]:
+    """What a test has said of the system's typefaces is forgotten."""
+    yield
+    sheet._face.cache_clear()
 
 
 def test_letters_that_are_all_accents_leave_an_empty_tag() -> None:

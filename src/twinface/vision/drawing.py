@@ -105,9 +105,9 @@ def draw_faces(analysis: Analysis) -> Image:
 def draw_identified(analysis: Analysis, labels: Sequence[FaceLabel]) -> Image:
     """The picture with every face boxed and named: green whom the gallery knows, blue strangers, amber the unfit.
 
-    Names may hold any letters. The font has those of English: accents are dropped, and every letter of another script
-    becomes a question mark, so whoever must tell such people apart should number them in `words`. Long names are cut
-    in their middle. Tags stay in the picture and stand where they hide least of the faces and of each other; the
+    Names may hold any letters: those that Pillow's own typeface lacks come from the system's, where one of these has
+    them; else accents are dropped, and letters of other scripts become question marks. Long names are cut in their
+    middle. Tags stay in the picture and stand where they hide least of the faces and of each other; the
     landmarks are left out, as a name is what is looked for here.
 
     Args:

@@ -20,6 +20,19 @@ from twinface.core.wording import ELLIPSIS, VERDICT_MARKS, Colour, shorten
 SHADE, CARD = (77, 81, 85), (255, 255, 255)
 """What sets a thin line off from the picture below it, and the ground of words, discs and thick lines."""
 
+OWN = frozenset(map(chr, range(ord(" "), ord("~") + 1))) | {"\u00b7", ELLIPSIS}
+"""Letters of Pillow's own typeface that are used; it is all there is where a system has no typefaces."""
+
+TYPEFACES = (
+    "DejaVuSans.ttf", "NotoSans-Regular.ttf", "segoeui.ttf", "Arial Unicode.ttf", "arial.ttf", "Arial.ttf",
+    "NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "msyh.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc", "malgun.ttf",
+    "NotoSansArabic-Regular.ttf", "NotoSansHebrew-Regular.ttf", "NotoSansDevanagari-Regular.ttf", "Nirmala.ttf",
+)  # fmt: skip
+"""Looked for in the system's folders, in this order, when a name has other letters."""
+
+NO_LETTER = "\U0010ffff"
+"""What no typeface has: it is drawn as the sign for that."""
+
 _FRACTION, _FINER = 4, 4
 
 Corners = tuple[float, float, float, float]
@@ -119,7 +132,7 @@ class Sheet:
     ) -> None:
         """One line at Pillow's anchor, shortened to its room; set four times as large, so that spacing is true."""
         words = fitted(words, size, room)
-        font, stroke = _font(round(size * _FINER)), round(bold * _FINER)
+        font, stroke = _font(round(size * _FINER), _face(words)), round(bold * _FINER)
         box = font.getbbox(words, anchor=anchor, stroke_width=stroke)
         left, top = math.floor(x + box[0] / _FINER), math.floor(y + box[1] / _FINER)
         right, bottom = math.ceil(x + box[2] / _FINER) + 1, math.ceil(y + box[3] / _FINER) + 1
@@ -142,13 +155,39 @@ class Sheet:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int, face: str = "") -> ImageFont.FreeTypeFont:
+    """Letters so high; of a typeface of the system's, or of Pillow's own."""
+    if face:
+        return ImageFont.truetype(face, max(4, size))
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(max(4, size)))
+
+
+@cache
+def _face(words: str) -> str:
+    """The first typeface of the system's that has all letters of the words; "" for Pillow's own."""
+    if set(words) <= OWN or not words.isprintable():
+        return ""
+    for face in TYPEFACES:
+        try:
+            font = ImageFont.truetype(face, 20)
+        except OSError:  # not on this system
+            continue
+        none = bytes(font.getmask(NO_LETTER))
+        if all(bytes(font.getmask(letter)) != none for letter in set(words) if not unicodedata.combining(letter)):
+            return face
+    return ""
+
+
+def _set(words: str) -> str:
+    """The words as they can be set: in full where a typeface has their letters, else in those of Pillow's own."""
+    whole = unicodedata.normalize("NFC", words)
+    return whole if _face(whole) else _plain(whole)
 
 
 def _length(words: str, size: float) -> float:
     """Width in pixels of words as `Sheet.text` sets them."""
-    return float(_font(round(size * _FINER)).getlength(_plain(words))) / _FINER
+    found = _set(words)
+    return float(_font(round(size * _FINER), _face(found)).getlength(found)) / _FINER
 
 
 def extent(words: str, size: float) -> tuple[float, float]:
@@ -157,14 +196,14 @@ def extent(words: str, size: float) -> tuple[float, float]:
 
 
 def fitted(words: str, size: float, room: float) -> str:
-    """The words as `Sheet.text` sets them, in letters its font has, shortened in the middle to their room, pixels."""
-    return shorten(_plain(words), lambda candidate: _length(candidate, size) <= room)
+    """The words as `Sheet.text` sets them, in letters there are, shortened in the middle to their room, pixels."""
+    return shorten(_set(words), lambda candidate: _length(candidate, size) <= room)
 
 
 def _plain(words: str) -> str:
     """The words in the letters Pillow's own font has: accents are dropped, other scripts become question marks."""
     letters = (letter for letter in unicodedata.normalize("NFD", words) if not unicodedata.combining(letter))
-    return "".join(letter if " " <= letter <= "~" or letter in ("\u00b7", ELLIPSIS) else "?" for letter in letters)
+    return "".join(letter if letter in OWN else "?" for letter in letters)
 
 
 def resize(image: Image, size: tuple[int, int]) -> Image:

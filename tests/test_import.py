@@ -13,7 +13,7 @@ PUBLIC = [
     "Analysis", "Box", "Comparison", "Face", "Gallery", "Landmarks", "Quality", "Recognizer", "Template",
     "TwinFaceError", "load",
 ]  # fmt: skip
-HEAVY = ["PIL", "cv2", "fastapi", "onnxruntime", "rich", "torch", "typer"]
+HEAVY = ["PIL", "cryptography", "cv2", "fastapi", "onnxruntime", "rich", "torch", "typer"]
 
 OFFLINE = """
 import socket, sys

@@ -89,7 +89,7 @@ class Gallery:
         space = (wanted or wiring.template_space()) if making else None
         store = SqliteGallery(file, key=key, create=space, read_only=read_only)
         try:
-            found = store.info().space
+            found = store.space()
             if wanted is not None and wanted.identity != found.identity and not _same_model(model, mirror, found):
                 raise ContractMismatch(
                     f"the gallery's templates are of {found.model}{'' if found.mirror else ' without mirror'}, not of "
@@ -105,7 +105,7 @@ class Gallery:
     @property
     def recognizer(self) -> Recognizer:
         """The models of this gallery, loaded when first asked for."""
-        space = self.store.info().space
+        space = self.store.space()
         if self._recognizer is None or self._recognizer.rule.model != space.identity:
             self._recognizer = self._models.load(space)
         return self._recognizer

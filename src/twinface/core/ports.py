@@ -151,7 +151,11 @@ class GalleryStore(Protocol):
     """
 
     def info(self) -> GalleryInfo:
-        """What the gallery is and how much it holds."""
+        """What the gallery is and how much it holds; it counts, so it takes a moment."""
+        ...
+
+    def space(self) -> TemplateSpace:
+        """What makes the gallery's templates."""
         ...
 
     def subjects(self) -> list[Subject]:

@@ -115,6 +115,11 @@ class SqliteGallery:
                 **counts,
             )
 
+    def space(self) -> TemplateSpace:
+        """See the port."""
+        with self._database.reading() as connection:
+            return read_space(connection)
+
     def subjects(self) -> list[Subject]:
         """See the port."""
         with self._database.reading() as connection:

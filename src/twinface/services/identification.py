@@ -84,7 +84,7 @@ class Identifier:
     """
 
     def __init__(self, recognizer: Recognizer, store: GalleryStore) -> None:
-        space = store.info().space
+        space = store.space()
         if space.identity != recognizer.rule.model:
             raise ContractMismatch(
                 f"the gallery's templates are of {space.model} ({space.identity[:12]}), not of "

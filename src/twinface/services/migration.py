@@ -92,7 +92,7 @@ def prepare(
         ContractMismatch: the gallery has that encoder already, or analyzer, space and rules do not belong together.
         GalleryError: the gallery cannot be read or written.
     """
-    if store.info().space.identity == space.identity:
+    if store.space().identity == space.identity:
         raise ContractMismatch(f"the gallery's templates are of {space.model} already; there is nothing to migrate")
     if analyzer.encoder.identity != space.identity or rules[1].model != space.identity:
         raise ContractMismatch("migration: analyzer, template space and decision rule are of different encoders")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from twinface.core.subjects import (
     TemplateSpace,
 )
 from twinface.core.types import Acquired, Analysis, Detection, Face, Image
+from twinface.core.video import VideoFrame, VideoInfo
 
 
 class Detector(Protocol):
@@ -109,6 +110,28 @@ class TemplateCache(Protocol):
 
     def keep(self, space: str, rows: Mapping[str, Acquired]) -> None:
         """Remembers more."""
+        ...
+
+
+class FrameSource(Protocol):
+    """Gives the frames of a video."""
+
+    @property
+    def info(self) -> VideoInfo:
+        """What is known of it; notes may come as frames are read."""
+        ...
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """The frames, in order of time: of a file all that were asked for, of a live source the newest ones.
+
+        Raises:
+            SourceUnavailable: it cannot be opened.
+            SourceStalled: no frame came for too long, and the source is none that is opened again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of the source; `frames` ends."""
         ...
 
 

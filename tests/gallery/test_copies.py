@@ -66,8 +66,8 @@ def test_the_lost_gallery_is_made_again(gallery: SqliteGallery, backup: Path, ke
     gallery.close()
     for path in gallery.path.parent.glob("people.db*"):
         path.unlink()
-    info, again = restore(backup, gallery.path, key)
-    assert (info.subjects, again) == (3, 0)
+    restored = restore(backup, gallery.path, key)
+    assert (restored.info.subjects, restored.again, restored.aside) == (3, 0, None)
     made = SqliteGallery(gallery.path, key=key)
     assert found(made, 1, 3) == [["Ada"], ["Bob"]]
     assert made.path.stat().st_mode & 0o077 == 0
@@ -86,8 +86,8 @@ def test_who_is_there_is_replaced_on_request_only(gallery: SqliteGallery, backup
 
 def test_who_was_removed_since_is_removed_again(gallery: SqliteGallery, backup: Path, key: Key | None) -> None:
     gallery.remove(["Ada"])
-    info, again = restore(backup, gallery.path, key, replace=True)
-    assert (info.subjects, again) == (2, 1)
+    restored = restore(backup, gallery.path, key, replace=True)
+    assert (restored.info.subjects, restored.again, restored.aside) == (2, 1, None)
     assert names(gallery) == ["Bob", "Cyd"]
     if key is None:
         assert all(b"album/1.jpg" not in path.read_bytes() for path in gallery.path.parent.glob("people.db*"))
@@ -137,12 +137,13 @@ def test_a_damaged_gallery_is_put_aside_and_made_again(gallery: SqliteGallery, b
     gallery.path.write_bytes(b"not what it was" * 1000)
     with pytest.raises(GalleryError):
         SqliteGallery(gallery.path, key=key)
-    info, _ = restore(backup, gallery.path, key, replace=True)
-    assert info.subjects == 3
+    restored = restore(backup, gallery.path, key, replace=True)
+    assert restored.info.subjects == 3
     made = SqliteGallery(gallery.path, key=key)
     assert found(made, 1) == [["Ada"]]
     made.close()
     (aside,) = gallery.path.parent.glob("people.db.damaged-*")
+    assert aside == restored.aside
     assert aside.read_bytes().startswith(b"not what it was")
 
 

@@ -167,7 +167,7 @@ class Gallery:
         return self._identifier.identify(source, top=top, fpir=fpir, face=face, refuse_poor=refuse_poor)
 
     def rename(self, name: str, new: str) -> ErasureReceipt:
-        """Gives a person another name; every byte of the old one is erased.
+        """Gives a person another name; the old one is erased, but for what names of picture files hold.
 
         Raises:
             UnknownSubject: there is no such person.

@@ -99,7 +99,7 @@ class NewSample:
     Attributes:
         digest: SHA-256 of the picture's content, hexadecimal: the same picture is enrolled once.
         template: of the face.
-        source: where the picture came from, for people.
+        source: name of the picture's file, or where else it came from, for people.
         quality: of the face; None where it is not known.
         box: where the face is in the picture, pixels; None where there is no picture.
         photo: the picture's file, if it is to be kept.

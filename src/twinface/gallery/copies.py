@@ -8,12 +8,13 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from twinface.core.files import reason, shown
 from twinface.core.subjects import GalleryInfo
 from twinface.errors import GalleryCorrupt, GalleryError
-from twinface.gallery.database import Database, cause, check_name, existing, publish
+from twinface.gallery.database import Database, cause, check_name, existing, log_of, publish
 from twinface.gallery.keys import Key
 from twinface.gallery.sqlite import SqliteGallery
 
@@ -45,7 +46,22 @@ def back_up(gallery: SqliteGallery, target: Path) -> int:
         return target.stat().st_size
 
 
-def restore(backup: Path, path: Path, key: Key | None, *, replace: bool = False) -> tuple[GalleryInfo, int]:
+@dataclass(frozen=True)
+class Restored:
+    """What came of restoring a backup.
+
+    Attributes:
+        info: what the gallery is now.
+        again: people whom the gallery had removed since the backup, removed again.
+        aside: where the damaged gallery is that was there before, with everybody it holds; None where there was none.
+    """
+
+    info: GalleryInfo
+    again: int
+    aside: Path | None
+
+
+def restore(backup: Path, path: Path, key: Key | None, *, replace: bool = False) -> Restored:
     """Makes a gallery of a backup. Those whom the present gallery has removed since are removed again.
 
     Everything is checked before anything is written; a gallery that is there is replaced in one transaction, or
@@ -56,9 +72,6 @@ def restore(backup: Path, path: Path, key: Key | None, *, replace: bool = False)
         path: the gallery.
         key: opens both.
         replace: whether a gallery that is there may be replaced: who was enrolled since the backup is lost.
-
-    Returns:
-        What the gallery is now, and how many were removed again.
 
     Raises:
         WrongKey: it does not open the backup.
@@ -75,7 +88,7 @@ def restore(backup: Path, path: Path, key: Key | None, *, replace: bool = False)
             "say --replace if that is wanted"
         )
     source = existing(backup)
-    log = source.with_name(source.name + "-wal")
+    log = log_of(source)
     if log.exists() and log.stat().st_size:
         raise GalleryError(
             f"{shown(backup)}: is a gallery in use, or one that was not closed: what was written last lies in "
@@ -97,12 +110,12 @@ def restore(backup: Path, path: Path, key: Key | None, *, replace: bool = False)
             info = gallery.info()
             taken = there and _take_over(path, gallery)
             gallery.database.settle()
+        aside = None
         if not taken:
-            if there:
-                _put_aside(path)
+            aside = _put_aside(path) if there else None
             if not _finish(part, path):
                 raise GalleryError(f"{shown(path)}: was made by somebody else meanwhile; nothing was restored")
-    return info, again
+    return Restored(info, again, aside)
 
 
 def _erased(path: Path, key: Key | None) -> list[str]:
@@ -132,12 +145,13 @@ def _take_over(path: Path, source: SqliteGallery) -> bool:
     return True
 
 
-def _put_aside(path: Path) -> None:
-    """Gives a damaged gallery another name."""
+def _put_aside(path: Path) -> Path:
+    """Gives a damaged gallery another name; which."""
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
     for ending in ("-wal", "-shm", ""):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
+    return aside
 
 
 @contextlib.contextmanager

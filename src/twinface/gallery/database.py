@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
+import secrets
 import sqlite3
 import stat
 import threading
@@ -21,13 +24,18 @@ from twinface.gallery.schema import APPLICATION, SEQUENCE, TABLES, VERSION
 PATIENCE = 60.0
 """Seconds to wait for others who write."""
 
+ABANDONED = 3600.0
+"""Seconds after which nobody writes a copy any more that has not changed since."""
+
+_UNFINISHED = re.compile(r"\.twinface-[0-9a-f]{32}\.part(-wal|-shm|-journal)?")
+"""Names of copies in the making."""
+
 _HEADING = "*** in database main ***"
 """What the integrity check writes over what it finds."""
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_CONSTRAINT)
 """The last of these only where an index was damaged: what is written keeps to the layout's constraints."""
-
 
 
 class Database:
@@ -47,19 +55,24 @@ class Database:
     def __init__(self, path: Path, *, read_only: bool = False, patience: float = PATIENCE) -> None:
         self.path = path
         self.real = existing(path)
-        self.read_only = read_only
+        self._refusal = "is open for reading only" if read_only else ""
         self._patience = patience
         self._lock = threading.RLock()
+        self._unwatched = False  # SQLite looks whether others write, except where it cannot
         with self.translated():
             try:
+                if not _may_write(self.real):  # SQLite would put files beside it that keep its owner from writing later
+                    raise PermissionError(errno.EACCES, "no permission to write")
                 self._connection = self._connect("ro" if read_only else "rw")
-            except sqlite3.OperationalError as error:
-                if not self._is_unwritable(error):
+            except (sqlite3.OperationalError, PermissionError) as error:
+                if isinstance(error, sqlite3.OperationalError) and not _is_unwritable(error):
                     raise
                 self._connection = self._connect_without_writing()
-                self.read_only = True
+                self._refusal = (
+                    "no room on the disk or no permission to write when it was opened; mend that, open it again"
+                )
             _make_private(self.real)  # now that it is known to be a gallery
-            self._file = _identity(self.real)
+            self._file = self._identity()
 
     def _connect(self, mode: str, extra: str = "", exclusive: bool = False) -> sqlite3.Connection:
         address = f"file:{quote(os.fsencode(self.real))}?mode={mode}{extra}"
@@ -68,14 +81,14 @@ class Database:
         )
         try:
             connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+            if exclusive:  # before anything is read: then there need be no memory to share
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA cell_size_check = ON")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA temp_store = MEMORY")  # what is being rebuilt is not left in temporary files
-            if exclusive:
-                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._check(connection)
             if mode == "rw":
                 _pragma(connection, "journal_mode = WAL")
@@ -84,24 +97,21 @@ class Database:
             connection.close()
             raise
 
-    def _is_unwritable(self, error: sqlite3.OperationalError) -> bool:
-        """Whether the place takes no writing: reading may still be possible."""
-        code = error.sqlite_errorcode & 0xFF
-        return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
-
     def _connect_without_writing(self) -> sqlite3.Connection:
         """Opens where not even the files beside the database can be made: a full disk, a read-only folder."""
+        log = log_of(self.real)
+        if _size_of(log) or self.real.with_name(self.real.name + "-shm").exists():
+            with contextlib.suppress(sqlite3.OperationalError):
+                return self._connect("ro")
+        if not _size_of(log):
+            self._unwatched = True
+            return self._connect("ro", "&immutable=1")
         with contextlib.suppress(sqlite3.OperationalError):
-            return self._connect("ro")
-        with contextlib.suppress(sqlite3.OperationalError):
-            return self._connect("rw", exclusive=True)  # needs no shared memory file
-        log = self.real.with_name(self.real.name + "-wal")
-        if log.exists() and log.stat().st_size:
-            raise GalleryError(
-                f"{shown(self.path)}: what was written last lies in {shown(log.name)}, which cannot be used here; "
-                "give the folder's write permission back, or make room on the disk"
-            )
-        return self._connect("ro", "&immutable=1")
+            return self._connect("rw", exclusive=True)
+        raise GalleryError(
+            f"{shown(self.path)}: what was written last lies in {shown(log.name)}, which cannot be used here; "
+            "give the folder's write permission back, or make room on the disk"
+        )
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Refuses what is no gallery, or one of a layout that is not known."""
@@ -121,13 +131,29 @@ class Database:
     def _in_turn(self) -> Iterator[None]:
         """The connection, for this thread alone; refused once the file is gone, for what is written then is lost."""
         with self._lock, self.translated():
-            if _identity(self.real) != self._file:
-                raise GalleryError(f"{shown(self.path)}: was removed or replaced since it was opened; open it again")
+            if self._identity() != self._file:
+                raise GalleryError(
+                    f"{shown(self.path)}: was removed, replaced or changed since it was opened; open it again"
+                )
             yield
 
+    def _identity(self) -> tuple[int, ...] | None:
+        """What tells the file from another that takes its name, or its content from another; None if there is none."""
+        try:
+            facts = self.real.stat()
+        except FileNotFoundError:
+            return None
+        content = (facts.st_mtime_ns, facts.st_size, _size_of(log_of(self.real))) if self._unwatched else ()
+        return facts.st_dev, facts.st_ino, *content
+
     def _check_writable(self) -> None:
-        if self.read_only:
-            raise GalleryError(f"{shown(self.path)}: is open for reading only, or its place cannot be written")
+        if self._refusal:
+            raise GalleryError(f"{shown(self.path)}: {self._refusal}")
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written, because it was opened so or its place does not let us."""
+        return bool(self._refusal)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -158,7 +184,7 @@ class Database:
         """Writes the file anew from what is live and empties the log, so that no erased byte is left in either.
 
         `secure_delete` overwrites what is deleted, but copies that were left when pages were split long ago it does
-        not know.
+        not know. Copies beside the file that somebody left unfinished are removed, too.
 
         Returns:
             Bytes of the file afterwards.
@@ -174,6 +200,7 @@ class Database:
                 self._rebuild()
                 with self.writing() as connection:  # another erasure since then is another's to purge
                     connection.execute("UPDATE gallery SET unpurged = 0 WHERE unpurged = ?", (due,))
+                self._clear_leftovers()
                 return self._bytes()
         except GalleryError as error:
             why = cause(error).removeprefix(f"{shown(self.path)}: ")
@@ -190,6 +217,20 @@ class Database:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             raise
         self._empty_log()
+
+    @staticmethod
+    def owe_purge(connection: sqlite3.Connection) -> None:
+        """Notes, within a transaction that erases, that bytes are left to be purged, lest we die before we do it."""
+        connection.execute("UPDATE gallery SET unpurged = ?", (1 + secrets.randbelow(2**62),))
+
+    def _clear_leftovers(self) -> None:
+        """Removes backups and the like of processes that were ended before they were done; people are in them."""
+        with contextlib.suppress(OSError):
+            for path in self.real.parent.iterdir():
+                if _UNFINISHED.fullmatch(path.name):
+                    with contextlib.suppress(OSError):  # somebody else's, or another was quicker
+                        if path.stat().st_mtime < time.time() - ABANDONED:
+                            path.unlink()
 
     def unpurged(self) -> bool:
         """Whether an erasure was cut short before its bytes were gone."""
@@ -213,8 +254,7 @@ class Database:
 
     def size(self) -> int:
         """Bytes of the file and of the log beside it."""
-        files = (self.real, self.real.with_name(self.real.name + "-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        return _size_of(self.real) + _size_of(log_of(self.real))
 
     def problems(self) -> list[str]:
         """What SQLite finds wrong with the file; empty when it is sound."""
@@ -237,12 +277,14 @@ class Database:
                 _pragma(copy, "journal_mode = WAL")
 
     def become(self, source: Database) -> None:
-        """Takes over the whole content of another gallery, in one transaction."""
+        """Takes over the whole content of another gallery, in one transaction; nothing of the old one is left."""
         self._check_writable()
+        with source.writing() as connection:
+            self.owe_purge(connection)
         with self._in_turn():
             source._connection.backup(self._connection)
             _pragma(self._connection, "journal_mode = WAL")
-            self._empty_log()
+            self.purge()
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -285,6 +327,16 @@ def existing(path: Path) -> Path:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise GalleryError(f"{shown(path)}: cannot be opened ({reason(error)})") from error
     return real
+
+
+def _may_write(real: Path) -> bool:
+    return os.access(real, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _is_unwritable(error: sqlite3.OperationalError) -> bool:
+    """Whether the place takes no writing: reading may still be possible."""
+    code = error.sqlite_errorcode & 0xFF
+    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 
 
 def _make_private(real: Path) -> None:
@@ -358,9 +410,8 @@ def publish(part: Path, path: Path) -> bool:
         GalleryError: beside it lies the log of another gallery, which SQLite would write into this one.
         OSError: it cannot be done.
     """
-    for ending in ("-wal", "-journal"):
-        log = path.with_name(path.name + ending)
-        if log.is_file() and log.stat().st_size and not os.path.lexists(path):
+    for log in (log_of(path), path.with_name(path.name + "-journal")):
+        if _size_of(log) and not os.path.lexists(path):
             raise GalleryError(
                 f"{shown(path)}: {shown(log.name)} beside it is left of a gallery that is gone, and holds people of "
                 "that; remove it first"
@@ -383,13 +434,17 @@ def publish(part: Path, path: Path) -> bool:
     return published
 
 
-def _identity(real: Path) -> tuple[int, int] | None:
-    """What tells a file from another that takes its name; None where there is none."""
+def log_of(path: Path) -> Path:
+    """Where SQLite keeps what was written last."""
+    return path.with_name(path.name + "-wal")
+
+
+def _size_of(path: Path) -> int:
+    """Bytes of a file; none if it is not there."""
     try:
-        facts = real.stat()
+        return path.stat().st_size
     except FileNotFoundError:
-        return None
-    return facts.st_dev, facts.st_ino
+        return 0
 
 
 def _pragma(connection: sqlite3.Connection, text: str) -> int:

@@ -62,11 +62,17 @@ def erase_subjects(
         ).fetchone()[0]
         connection.execute("DELETE FROM subjects WHERE id = ?", (row,))
         if forget:
-            connection.execute("INSERT OR REPLACE INTO erasures (uid, at) VALUES (?, ?)", (uid, int(time.time())))
+            remember(connection, [uid])
         erasure.subjects.append(read_uid(uid))
         erasure.samples += samples
         erasure.photos += photos
         erasure.keys += key is not None
+
+
+def remember(connection: sqlite3.Connection, uids: Sequence[bytes]) -> None:
+    """Keeps the uids of those who were removed, and when: a backup restored later forgets them again."""
+    moment = int(time.time())
+    connection.executemany("INSERT OR IGNORE INTO erasures (uid, at) VALUES (?, ?)", [(uid, moment) for uid in uids])
 
 
 def erase_samples(connection: sqlite3.Connection, numbers: Sequence[int], erasure: Erasure) -> None:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import os
 import secrets
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,8 @@ class Key:
         if not text:
             raise WrongKey("the passphrase is empty")
         try:
-            return cls("passphrase", text.encode("utf-8", "surrogateescape"))
+            composed = unicodedata.normalize("NFC", text)  # systems differ in how they give accents
+            return cls("passphrase", composed.encode("utf-8", "surrogateescape"))
         except UnicodeEncodeError:  # which would carry the passphrase along
             raise WrongKey("the passphrase holds half a letter (a lone surrogate); type it anew") from None
 

@@ -31,14 +31,14 @@ from twinface.core.subjects import (
 from twinface.errors import ContractMismatch, DuplicateSubject, GalleryError, UnknownSubject, WrongKey
 from twinface.gallery.creation import create_gallery
 from twinface.gallery.database import PATIENCE, Database
-from twinface.gallery.erasure import Erasure, erase_samples, erase_subjects
+from twinface.gallery.erasure import Erasure, erase_samples, erase_subjects, remember
 from twinface.gallery.keys import Key
 from twinface.gallery.live_index import LiveIndex, load
 from twinface.gallery.people import People
 from twinface.gallery.records import read_time, read_uid, the_row
 from twinface.gallery.schema import VERSION
 from twinface.gallery.spaces import add_space, current_space, find_space, read_space, replace_rotation
-from twinface.gallery.vault import Vault, open_vault
+from twinface.gallery.vault import Vault, kind_of, open_vault
 
 
 class SqliteGallery:
@@ -85,6 +85,20 @@ class SqliteGallery:
         self._index_lock = threading.Lock()
         with suppress(GalleryError):  # no room, say: reading is possible all the same, and `problems` tries again
             self._finish_erasures()
+
+    @staticmethod
+    def encrypted_with(path: Path) -> str:
+        """What opens a gallery: "" (nothing is needed), "key file" or "passphrase".
+
+        Raises:
+            GalleryError: there is none, or it cannot be opened.
+        """
+        database = Database(path, read_only=True)
+        try:
+            with database.reading() as connection:
+                return kind_of(the_row(connection.execute("SELECT vault FROM gallery"), "the gallery")[0])
+        finally:
+            database.close()
 
     @property
     def read_only(self) -> bool:
@@ -152,6 +166,7 @@ class SqliteGallery:
         """See the port."""
         if not entries:
             return []
+        self.expire()  # else a picture could go to somebody who is about to be forgotten
         vectors = np.stack([entry.sample.template.vector for entry in entries])
         with self._database.writing() as connection:
             space = current_space(connection, self._vault)
@@ -226,10 +241,11 @@ class SqliteGallery:
         return self._receipt(erasure)
 
     def remove_uids(self, uids: Sequence[str]) -> ErasureReceipt:
-        """As `remove`, by uid; those unknown are no error."""
+        """As `remove`, by uid; those unknown are remembered as removed all the same."""
         with self._erasing() as (connection, erasure):
             found = [connection.execute("SELECT id FROM subjects WHERE uid = ?", (bytes.fromhex(uid),)) for uid in uids]
             erase_subjects(connection, [row[0] for rows in found for row in rows.fetchall()], erasure)
+            remember(connection, [bytes.fromhex(uid) for uid in uids])
         return self._receipt(erasure)
 
     def remove_samples(self, numbers: Sequence[int]) -> ErasureReceipt:
@@ -370,10 +386,8 @@ class SqliteGallery:
             (identity,) = the_row(connection.execute("SELECT id FROM gallery"), "the gallery")
             erasure.gallery = read_uid(identity)
             if erasure.anything:
-                connection.execute(
-                    "UPDATE gallery SET removed = removed + ?, unpurged = ?",
-                    (erasure.samples, 1 + secrets.randbelow(2**62)),
-                )
+                connection.execute("UPDATE gallery SET removed = removed + ?", (erasure.samples,))
+                self._database.owe_purge(connection)
 
     def _receipt(self, erasure: Erasure) -> ErasureReceipt:
         size = self._database.purge() if erasure.anything else self._database.size()

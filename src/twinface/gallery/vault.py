@@ -224,8 +224,7 @@ def open_vault(text: str, key: Key | None) -> Vault:
         GalleryCorrupt: the text is none of ours.
     """
     try:
-        facts: Mapping[str, Any] = json.loads(text)
-        kind = field_of(facts, "kind", "str", "the vault")
+        facts, kind = _read(text)
         if kind == "":
             if key is not None:
                 raise WrongKey("the gallery is not encrypted; open it without a key")
@@ -233,11 +232,29 @@ def open_vault(text: str, key: Key | None) -> Vault:
             if len(secret) != KEY:
                 raise ValueError("the secret is of another length")
             return PlainVault(secret)
-        if kind not in get_args(KeyKind):
-            raise ValueError("the kind of key is unknown")
         return SealedVault(unwrap(facts, kind, key), kind)
     except (ValueError, TypeError, RecursionError) as error:
         raise GalleryCorrupt(f"what the gallery keeps of its key was damaged ({error})") from error
+
+
+def kind_of(text: str) -> str:
+    """What opens a vault: "" (nothing is needed), "key file" or "passphrase".
+
+    Raises:
+        GalleryCorrupt: the text is none of ours.
+    """
+    try:
+        return _read(text)[1]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise GalleryCorrupt(f"what the gallery keeps of its key was damaged ({error})") from error
+
+
+def _read(text: str) -> tuple[Mapping[str, Any], str]:
+    facts: Mapping[str, Any] = json.loads(text)
+    kind: str = field_of(facts, "kind", "str", "the vault")
+    if kind not in ("", *get_args(KeyKind)):
+        raise ValueError("the kind of key is unknown")
+    return facts, kind
 
 
 def unwrap(facts: Mapping[str, Any], kind: str, key: Key | None) -> bytes:

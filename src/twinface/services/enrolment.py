@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from pathlib import PurePath
 from typing import Literal
 
 from twinface.core.files import shown
@@ -159,7 +160,8 @@ class Enroller:
 
     def _entry(self, fit: _Fit, face: Face) -> Entry:
         assert face.template is not None  # encode gives every face one
-        sample = NewSample(fit.digest, face.template, fit.picture.source, face.quality, face.box, fit.photo)
+        file = PurePath(fit.picture.source).name  # the folder's name is the person's, who may be renamed
+        sample = NewSample(fit.digest, face.template, file, face.quality, face.box, fit.photo)
         return Entry(fit.picture.name, sample, self._options.expires)
 
     def _look(self, picture: Picture) -> _Fit | Enrolment:

@@ -59,7 +59,9 @@ def _versions() -> list[Finding]:
     from importlib import metadata  # takes as long as Typer, and every command imports this module
 
     findings = [Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
-    for name in ("twinface", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "cryptography", "typer", "rich"):
+    for name in (
+        "twinface", "numpy", "onnxruntime", "opencv-python-headless", "pillow", "cryptography", "typer", "rich",
+    ):  # fmt: skip
         try:
             findings.append(Finding(name, "ok", metadata.version(name)))
         except metadata.PackageNotFoundError:

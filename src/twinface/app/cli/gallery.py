@@ -156,9 +156,11 @@ def restore_gallery(
     from twinface.gallery.copies import restore
 
     path = gallery_path() if gallery is None else gallery
-    told, again = restore(backup, path, key_of(key_file), replace=replace)
-    words = f"; {counted(again, 'person', 'people')} removed since, removed again" if again else ""
-    typer.echo(f"{shown(path)}: {counted(told.subjects, 'person', 'people')}{words}")
+    told = restore(backup, path, key_of(key_file), replace=replace)
+    words = f"; {counted(told.again, 'person', 'people')} removed since, removed again" if told.again else ""
+    typer.echo(f"{shown(path)}: {counted(told.info.subjects, 'person', 'people')}{words}")
+    if told.aside is not None:
+        complain(f"the damaged gallery is kept as {shown(told.aside)}, with everybody in it: delete it when you can")
 
 
 @app.command("migrate")
@@ -199,6 +201,8 @@ def migrate(
         else:
             _print_plan(plan, before.space.model)
         if dry_run:
+            if not json:
+                typer.echo("nothing was switched; the new templates are kept beside the old ones for when it is")
             return
         if stays:
             complain(

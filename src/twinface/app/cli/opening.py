@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from twinface.app.cli.output import complain, counted
 from twinface.app.settings import gallery_path, passphrase
 from twinface.core.files import shown
-from twinface.errors import GalleryError, TwinFaceError, WrongKey
+from twinface.errors import GalleryError, TwinFaceError
 
 if TYPE_CHECKING:
     from twinface.app.gallery import Gallery
@@ -29,7 +29,8 @@ def open_gallery(
 ) -> Gallery:
     """The gallery; people whose time was over are removed, and said so.
 
-    A passphrase comes from TWINFACE_PASSPHRASE, or is asked for where somebody sits at a terminal.
+    A passphrase comes from TWINFACE_PASSPHRASE, which also encrypts a gallery that is made, or is asked for where
+    somebody sits at a terminal.
 
     Args:
         path: the file; None for the usual one.
@@ -44,6 +45,7 @@ def open_gallery(
         GalleryError: it cannot be opened or made.
     """
     from twinface.app.gallery import Gallery
+    from twinface.gallery.sqlite import SqliteGallery
 
     file = gallery_path() if path is None else path
     making = create and not os.path.lexists(file)
@@ -52,19 +54,18 @@ def open_gallery(
             f"{shown(file)}: is there already; --encrypt is for a new gallery (people export and import move people)"
         )
     secret = passphrase() if key_file is None else None
-    if encrypt and key_file is None and secret is None:
-        secret = _new_passphrase()
-    if making and not encrypt:
-        if key_file is not None:
+    if making:
+        if key_file is not None and not encrypt:
             raise GalleryError(f"{shown(file)}: there is no gallery; to make an encrypted one, say --encrypt")
-        secret = None
-    options = {"key_file": key_file, "create": create, "read_only": read_only, **models}
-    try:
-        gallery = Gallery.open(file, passphrase=secret, **options)
-    except WrongKey as error:
-        if key_file is not None or secret is not None or "passphrase" not in str(error) or not sys.stdin.isatty():
-            raise
-        gallery = Gallery.open(file, passphrase=getpass.getpass(f"passphrase of {shown(file)}: "), **options)
+        if encrypt and key_file is None and secret is None:
+            secret = _new_passphrase()
+    elif os.path.lexists(file):
+        kind = SqliteGallery.encrypted_with(file)
+        if not kind:
+            secret = None  # the variable is for another gallery
+        elif kind == "passphrase" and secret is None and key_file is None and sys.stdin.isatty():
+            secret = getpass.getpass(f"passphrase of {shown(file)}: ")
+    gallery = Gallery.open(file, passphrase=secret, key_file=key_file, create=create, read_only=read_only, **models)
     if making:
         how = gallery.info().encrypted
         complain(f"made the gallery {shown(file)}{f', encrypted with a {how}' if how else ''}")

@@ -80,7 +80,7 @@ class TestEnroll:
             "both.jpg": ("Grace", "several faces", True),
         }
         words = cli("enroll", faces, "-g", path)
-        assert "several faces: 2 faces of like size" in words.out
+        assert "several faces: 2 of like size" in words.out
         assert "1 unreadable" in words.out
 
     def test_one_person_by_name(self, cli: Cli, path: Path, examples: Path) -> None:

@@ -50,7 +50,7 @@ def test_every_picture_is_told_of_in_order(enroll: Callable[..., list[Enrolment]
     assert [one.source for one in told][:2] == ["Ada/a.jpg", "Ada/!.jpg"]
     assert [bool(one.why) for one in told] == [False, True, True, True, True, False, True]
     assert "blurred" in told[3].why
-    assert "2 faces" in told[4].why
+    assert "2 of like size" in told[4].why
     assert "slash" in told[6].why
     assert [(one.name, one.samples) for one in store.subjects()] == [("Ada", 1), ("Bob", 1)]
 

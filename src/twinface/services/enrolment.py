@@ -181,8 +181,7 @@ class Enroller:
         except ImageError as error:
             return Enrolment(picture.name, picture.source, "unreadable", _why(error))
         except NoFace:
-            advice = "no face found; use a picture that shows the face larger or more frontally"
-            return Enrolment(picture.name, picture.source, "no face", advice)
+            return Enrolment(picture.name, picture.source, "no face", "show it larger or more frontally")
         except FaceError as error:
             return Enrolment(picture.name, picture.source, "several faces", _why(error))
         if self._options.refuse_poor and not face.quality.usable:
@@ -203,7 +202,7 @@ class Enroller:
         ]
         if rivals:
             raise SeveralFaces(
-                f"{1 + len(rivals)} faces of like size; crop the picture, or say which with --face largest or a number"
+                f"{1 + len(rivals)} of like size; crop the picture, or say --face largest"
             )
         return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -164,7 +164,7 @@ def _print(told: Sequence[Enrolment], gallery: Gallery) -> None:
         table.add_row(
             Text(mark, style=style),
             Text(printable(one.name)),
-            Text(printable(shown(one.source))),
+            Text(printable(shown(PurePath(one.source).name))),
             Text(words, style=style),
         )
     out = console()

@@ -172,7 +172,6 @@ def _add(table: Any, one: IdentifiedFace, top: int | None) -> None:
         )
         return
     best = one.best
-    shown_first = one.candidates[0] if one.candidates else None
     if best is not None:
         table.add_row(
             number,
@@ -182,14 +181,11 @@ def _add(table: Any, one: IdentifiedFace, top: int | None) -> None:
             "",
         )
     else:
-        near = "the gallery is empty" if shown_first is None else f"nearest: {printable(shown_first.name)}"
-        table.add_row(
-            number,
-            Text("unknown", style="bold"),
-            "" if shown_first is None else percent(shown_first.probability),
-            "" if shown_first is None else f"{shown_first.distance:.3f}",
-            Text(near, style="dim"),
-        )
+        near = "the gallery is empty"
+        if one.candidates:
+            nearest = one.candidates[0]
+            near = f"nearest: {printable(nearest.name)} {percent(nearest.probability)}, {nearest.distance:.3f}"
+        table.add_row(number, Text("unknown", style="bold"), "", "", Text(near, style="dim"))
     for rank, candidate in enumerate(one.candidates[:top] if top is not None else (), 1):
         table.add_row(
             "",

@@ -22,12 +22,12 @@ def assign(costs: Matrix) -> list[Pair]:
     """The cheapest matching, where a row that is left unmatched costs UNMATCHED.
 
     Args:
-        costs: shape (N, M); infinite where a match is impossible.
+        costs: shape (N, M); above UNMATCHED, or infinite, where a match is impossible.
 
     Returns:
         Pairs of row and column, in order of the rows.
     """
-    possible = np.isfinite(costs)
+    possible = costs <= UNMATCHED
     single = possible & (possible.sum(axis=1) == 1)[:, None] & (possible.sum(axis=0) == 1)[None]
     pairs: list[Pair] = [(row, column) for row, column in np.argwhere(single).tolist()]
     rows = np.flatnonzero(possible.any(axis=1) & ~single.any(axis=1))
@@ -35,7 +35,7 @@ def assign(costs: Matrix) -> list[Pair]:
     if rows.size:  # only those with a choice are worth the search
         part = costs[np.ix_(rows, columns)]
         alone = np.full((rows.size, rows.size), UNMATCHED)
-        chosen = _cheapest(np.hstack([np.where(np.isfinite(part), part, 1e6), alone]))
+        chosen = _cheapest(np.hstack([np.where(part <= UNMATCHED, part, 1e6), alone]))
         pairs += [(int(rows[row]), int(columns[column])) for row, column in enumerate(chosen) if column < columns.size]
     return sorted(pairs)
 

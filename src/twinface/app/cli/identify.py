@@ -184,7 +184,7 @@ def _add(table: Any, one: IdentifiedFace, top: int | None) -> None:
         near = "the gallery is empty"
         if one.candidates:
             nearest = one.candidates[0]
-            near = f"nearest: {printable(nearest.name)} {percent(nearest.probability)}, {nearest.distance:.3f}"
+            near = f"nearest: {printable(nearest.name)} {percent(nearest.probability)}"
         table.add_row(number, Text("unknown", style="bold"), "", "", Text(near, style="dim"))
     for rank, candidate in enumerate(one.candidates[:top] if top is not None else (), 1):
         table.add_row(

@@ -14,8 +14,10 @@ from pathlib import Path
 from twinface.core.files import reason, shown
 from twinface.core.subjects import GalleryInfo
 from twinface.errors import GalleryCorrupt, GalleryError
-from twinface.gallery.database import Database, cause, check_name, existing, log_of, publish
+from twinface.gallery.database import Database
+from twinface.gallery.faults import cause
 from twinface.gallery.keys import Key
+from twinface.gallery.placing import check_name, existing, log_of, publish
 from twinface.gallery.sqlite import SqliteGallery
 
 

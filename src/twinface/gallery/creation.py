@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 from twinface.core.subjects import TemplateSpace
-from twinface.gallery.database import create
 from twinface.gallery.keys import Key
+from twinface.gallery.placing import create
 from twinface.gallery.spaces import add_space
 from twinface.gallery.vault import make_vault
 

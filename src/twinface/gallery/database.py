@@ -8,16 +8,16 @@ import os
 import re
 import secrets
 import sqlite3
-import stat
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from twinface.core.files import reason, shown
+from twinface.core.files import shown
 from twinface.errors import GalleryCorrupt, GalleryError, GalleryLocked
+from twinface.gallery.faults import cause, is_unwritable, pragma, translation
+from twinface.gallery.placing import existing, log_of, make_private, may_write, size_of
 from twinface.gallery.records import the_row
 from twinface.gallery.schema import APPLICATION, SEQUENCE, TABLES, VERSION
 
@@ -32,10 +32,6 @@ _UNFINISHED = re.compile(r"\.twinface-[0-9a-f]{32}\.part(-wal|-shm|-journal)?")
 
 _HEADING = "*** in database main ***"
 """What the integrity check writes over what it finds."""
-
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
-_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_CONSTRAINT)
-"""The last of these only where an index was damaged: what is written keeps to the layout's constraints."""
 
 
 class Database:
@@ -61,17 +57,17 @@ class Database:
         self._unwatched = False  # SQLite looks whether others write, except where it cannot
         with self.translated():
             try:
-                if not _may_write(self.real):  # SQLite would put files beside it that keep its owner from writing later
+                if not may_write(self.real):  # SQLite would put files beside it that keep its owner from writing later
                     raise PermissionError(errno.EACCES, "no permission to write")
                 self._connection = self._connect("ro" if read_only else "rw")
             except (sqlite3.OperationalError, PermissionError) as error:
-                if isinstance(error, sqlite3.OperationalError) and not _is_unwritable(error):
+                if isinstance(error, sqlite3.OperationalError) and not is_unwritable(error):
                     raise
                 self._connection = self._connect_without_writing()
                 self._refusal = (
                     "no room on the disk or no permission to write when it was opened; mend that, open it again"
                 )
-            _make_private(self.real)  # now that it is known to be a gallery
+            make_private(self.real)  # now that it is known to be a gallery
             self._file = self._identity()
 
     def _connect(self, mode: str, extra: str = "", exclusive: bool = False) -> sqlite3.Connection:
@@ -91,7 +87,7 @@ class Database:
             connection.execute("PRAGMA temp_store = MEMORY")  # what is being rebuilt is not left in temporary files
             self._check(connection)
             if mode == "rw":
-                _pragma(connection, "journal_mode = WAL")
+                pragma(connection, "journal_mode = WAL")
             return connection
         except BaseException:
             connection.close()
@@ -100,10 +96,10 @@ class Database:
     def _connect_without_writing(self) -> sqlite3.Connection:
         """Opens where not even the files beside the database can be made: a full disk, a read-only folder."""
         log = log_of(self.real)
-        if _size_of(log) or self.real.with_name(self.real.name + "-shm").exists():
+        if size_of(log) or self.real.with_name(self.real.name + "-shm").exists():
             with contextlib.suppress(sqlite3.OperationalError):
                 return self._connect("ro")
-        if not _size_of(log):
+        if not size_of(log):
             self._unwatched = True
             return self._connect("ro", "&immutable=1")
         with contextlib.suppress(sqlite3.OperationalError):
@@ -115,7 +111,7 @@ class Database:
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Refuses what is no gallery, or one of a layout that is not known."""
-        application, version = (_pragma(connection, name) for name in ("application_id", "user_version"))
+        application, version = (pragma(connection, name) for name in ("application_id", "user_version"))
         if application != APPLICATION:
             raise GalleryError(f"{shown(self.path)}: is a database, but no gallery of TwinFace; choose another file")
         if not isinstance(version, int) or version > VERSION:
@@ -143,7 +139,7 @@ class Database:
             facts = self.real.stat()
         except FileNotFoundError:
             return None
-        content = (facts.st_mtime_ns, facts.st_size, _size_of(log_of(self.real))) if self._unwatched else ()
+        content = (facts.st_mtime_ns, facts.st_size, size_of(log_of(self.real))) if self._unwatched else ()
         return facts.st_dev, facts.st_ino, *content
 
     def _check_writable(self) -> None:
@@ -250,11 +246,11 @@ class Database:
             self._empty_log()
 
     def _bytes(self) -> int:
-        return int(_pragma(self._connection, "page_count")) * int(_pragma(self._connection, "page_size"))
+        return int(pragma(self._connection, "page_count")) * int(pragma(self._connection, "page_size"))
 
     def size(self) -> int:
         """Bytes of the file and of the log beside it."""
-        return _size_of(self.real) + _size_of(log_of(self.real))
+        return size_of(self.real) + size_of(log_of(self.real))
 
     def problems(self) -> list[str]:
         """What SQLite finds wrong with the file; empty when it is sound."""
@@ -274,7 +270,7 @@ class Database:
             os.close(os.open(full, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             self._connection.execute("VACUUM INTO CAST(? AS TEXT)", (full,))
             with contextlib.closing(sqlite3.connect(full, isolation_level=None)) as copy:
-                _pragma(copy, "journal_mode = WAL")
+                pragma(copy, "journal_mode = WAL")
 
     def become(self, source: Database) -> None:
         """Takes over the whole content of another gallery, in one transaction; nothing of the old one is left."""
@@ -283,7 +279,7 @@ class Database:
             self.owe_purge(connection)
         with self._in_turn():
             source._connection.backup(self._connection)
-            _pragma(self._connection, "journal_mode = WAL")
+            pragma(self._connection, "journal_mode = WAL")
             self.purge()
 
     def close(self) -> None:
@@ -297,7 +293,7 @@ class Database:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise _translation(self.path, error) from error
+            raise translation(self.path, error) from error
         except UnicodeDecodeError as error:  # an error of SQLite's that quotes what is no text
             raise GalleryCorrupt(f"{shown(self.path)}: the gallery is damaged; restore a backup") from error
         except GalleryCorrupt as error:
@@ -306,175 +302,3 @@ class Database:
             raise GalleryCorrupt(
                 f"{shown(self.path)}: {error}; twinface gallery verify lists what is, restore a backup"
             ) from error
-
-
-def existing(path: Path) -> Path:
-    """Where a gallery's file really is.
-
-    Raises:
-        GalleryError: there is none, or something else is there.
-    """
-    try:
-        real = Path(os.path.realpath(path))
-        if not real.exists():
-            if path.is_symlink():
-                raise GalleryError(f"{shown(path)}: is a link to {shown(real)}, where nothing is; mend or remove it")
-            raise GalleryError(f"{shown(path)}: there is no gallery; twinface enroll makes one")
-        if not real.is_file():
-            raise GalleryError(f"{shown(path)}: is no file; choose another place for the gallery")
-        if not real.stat().st_size:
-            raise GalleryError(f"{shown(path)}: is empty, no gallery; remove it, and twinface enroll makes one")
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise GalleryError(f"{shown(path)}: cannot be opened ({reason(error)})") from error
-    return real
-
-
-def _may_write(real: Path) -> bool:
-    return os.access(real, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
-
-
-def _is_unwritable(error: sqlite3.OperationalError) -> bool:
-    """Whether the place takes no writing: reading may still be possible."""
-    code = error.sqlite_errorcode & 0xFF
-    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
-
-
-def _make_private(real: Path) -> None:
-    """Lets the owner alone read a gallery that was copied or unpacked carelessly, and the files beside it."""
-    for ending in ("", "-wal", "-shm"):
-        with contextlib.suppress(OSError):  # not there, or somebody else's
-            file = real.with_name(real.name + ending)
-            if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
-                file.chmod(0o600)
-
-
-def create(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
-    """Makes a gallery's file, whole or not at all; one that is there already, made by whomever meanwhile, stays.
-
-    Args:
-        path: where.
-        fill: writes the first rows.
-
-    Raises:
-        GalleryError: it cannot be made there.
-    """
-    try:
-        if path.is_symlink():
-            raise GalleryError(f"{shown(path)}: is a link that leads nowhere; mend or remove it")
-        check_name(path)
-        folder = path.parent.absolute()  # SQLite may take `file:...` for an address
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = folder / f".twinface-{uuid.uuid4().hex}.part"
-        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise GalleryError(
-            f"{shown(path)}: a gallery cannot be made there ({reason(error)}); choose another place"
-        ) from error
-    try:
-        connection = sqlite3.connect(part, isolation_level=None)
-        with contextlib.closing(connection):
-            connection.execute("PRAGMA synchronous = FULL")
-            _pragma(connection, f"application_id = {APPLICATION}")
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in TABLES:
-                connection.execute(statement)
-            fill(connection)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-            connection.execute("COMMIT")
-            _pragma(connection, "journal_mode = WAL")  # no sooner: the file is moved without its log
-        publish(part, path)
-    except (sqlite3.Error, OSError) as error:
-        raise _translation(path, error) from error
-    finally:
-        for ending in ("", "-wal", "-shm", "-journal"):
-            part.with_name(part.name + ending).unlink(missing_ok=True)
-
-
-def check_name(path: Path) -> None:
-    """Refuses what can be no gallery's name, before anything is made.
-
-    Raises:
-        OSError, ValueError: the system takes no such name, or none for the files that SQLite puts beside it.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        path.with_name(path.name + "-journal").lstat()
-
-
-def publish(part: Path, path: Path) -> bool:
-    """Gives a finished gallery its name, unless there is a file of that name.
-
-    Returns:
-        Whether it has the name now.
-
-    Raises:
-        GalleryError: beside it lies the log of another gallery, which SQLite would write into this one.
-        OSError: it cannot be done.
-    """
-    for log in (log_of(path), path.with_name(path.name + "-journal")):
-        if _size_of(log) and not os.path.lexists(path):
-            raise GalleryError(
-                f"{shown(path)}: {shown(log.name)} beside it is left of a gallery that is gone, and holds people of "
-                "that; remove it first"
-            )
-    published = True
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        published = False
-    except (OSError, NotImplementedError):
-        published = not os.path.lexists(path)
-        if published:  # a file system without hard links
-            part.rename(path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    return published
-
-
-def log_of(path: Path) -> Path:
-    """Where SQLite keeps what was written last."""
-    return path.with_name(path.name + "-wal")
-
-
-def _size_of(path: Path) -> int:
-    """Bytes of a file; none if it is not there."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _pragma(connection: sqlite3.Connection, text: str) -> int:
-    """Sets or asks for something; the answer, if there is one."""
-    row = connection.execute(f"PRAGMA {text}").fetchone()
-    return row[0] if row else 0
-
-
-def cause(error: GalleryError) -> str:
-    """What lies behind an error of ours, for a message in other words."""
-    behind = error.__cause__
-    return reason(behind if isinstance(behind, Exception) else error)
-
-
-def _translation(path: Path, error: Exception) -> GalleryError:
-    """An error of SQLite's or the system's, in words that say what to do."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    where, why = shown(path), reason(error)
-    if code in _BUSY:
-        return GalleryLocked(f"{where}: another process has been writing to the gallery for too long; try again later")
-    if code in _BROKEN:
-        return GalleryCorrupt(f"{where}: the gallery is damaged, or no gallery ({why}); restore a backup")
-    if code == sqlite3.SQLITE_FULL or "No space left" in why:
-        return GalleryError(f"{where}: no room on the disk; make room and try again, nothing enrolled before is lost")
-    if code == sqlite3.SQLITE_READONLY:
-        return GalleryError(f"{where}: cannot be written ({why}); give yourself the permission, or use another gallery")
-    if code == sqlite3.SQLITE_IOERR:
-        return GalleryError(
-            f"{where}: the disk does not take or give what it should ({why}); make room or mend it, then try again"
-        )
-    if isinstance(error, sqlite3.ProgrammingError):
-        return GalleryError(f"{where}: the gallery was closed ({why})")
-    return GalleryError(f"{where}: the gallery cannot be used ({why})")

@@ -192,7 +192,8 @@ class People:
     ) -> None:
         """Writes another template, turned, in place of a sample's."""
         locker = self._owner_of(connection, number)
-        assert locker is not None  # the row was read in this transaction
+        if locker is None:  # though its row was read in this transaction
+            raise GalleryCorrupt("an index was damaged")
         sealed = locker.seal(write_vector(vector), space.context)
         connection.execute("UPDATE templates SET vector = ? WHERE sample = ? AND space = ?", (sealed, number, space.id))
 

@@ -36,8 +36,9 @@ from twinface.gallery.keys import Key
 from twinface.gallery.live_index import LiveIndex, load
 from twinface.gallery.people import People
 from twinface.gallery.records import read_time, read_uid, the_row
+from twinface.gallery.renewal import Renewal
 from twinface.gallery.schema import VERSION
-from twinface.gallery.spaces import add_space, current_space, find_space, read_space, replace_rotation
+from twinface.gallery.spaces import current_space, read_space
 from twinface.gallery.vault import Vault, kind_of, open_vault
 
 
@@ -81,6 +82,7 @@ class SqliteGallery:
             self._database.close()
             raise
         self._people = People(self._vault)
+        self._renewal = Renewal(self._vault, self._people)
         self._index = LiveIndex(self._vault)
         self._index_lock = threading.Lock()
         with suppress(GalleryError):  # no room, say: reading is possible all the same, and `problems` tries again
@@ -282,50 +284,23 @@ class SqliteGallery:
     def stage(self, space: TemplateSpace, vectors: Mapping[int, NDArray[np.float32]]) -> None:
         """See the port."""
         with self._database.writing() as connection:
-            stored = find_space(connection, self._vault, space.identity) or add_space(connection, self._vault, space)
-            if not vectors:
-                return
-            turned = stored.turned(np.stack(list(vectors.values())))
-            for number, vector in zip(vectors, turned, strict=True):
-                self._people.add_template(connection, number, stored, vector)
+            self._renewal.stage(connection, space, vectors)
 
     def staged(self, space: TemplateSpace) -> dict[int, NDArray[np.float32]]:
         """See the port."""
         with self._database.reading() as connection:
-            stored = find_space(connection, self._vault, space.identity)
-            if stored is None:
-                return {}
-            (vectors, samples, _), _, _ = load(connection, self._vault, stored)
-            return dict(zip(samples.tolist(), stored.plain(vectors), strict=True))
+            return self._renewal.staged(connection, space)
 
     def switch(self, space: TemplateSpace) -> ErasureReceipt:
         """See the port."""
         with self._erasing() as (connection, erasure):
-            old = current_space(connection, self._vault)
-            stored = find_space(connection, self._vault, space.identity) or add_space(connection, self._vault, space)
-            if stored.id != old.id:
-                connection.execute("UPDATE gallery SET space = ?, turned = turned + 1", (stored.id,))
-                connection.execute(
-                    "DELETE FROM templates WHERE space = ? AND sample IN "
-                    "(SELECT sample FROM templates WHERE space = ?)",
-                    (old.id, stored.id),
-                )
-                connection.execute(
-                    "DELETE FROM spaces WHERE id != ? AND id NOT IN (SELECT space FROM templates)", (stored.id,)
-                )
-                erasure.changed = True
+            erasure.changed = self._renewal.switch(connection, space)
         return self._receipt(erasure)
 
     def renew(self) -> ErasureReceipt:
         """See the port."""
         with self._erasing() as (connection, erasure):
-            old = current_space(connection, self._vault)
-            (vectors, samples, _), _, _ = load(connection, self._vault, old)
-            fresh = replace_rotation(connection, self._vault, old)
-            turned = fresh.turned(old.plain(vectors))
-            for number, vector in zip(samples.tolist(), turned, strict=True):
-                self._people.replace_template(connection, number, fresh, vector)
-            connection.execute("UPDATE gallery SET turned = turned + 1")
+            self._renewal.turn(connection)
             erasure.changed = True
         return self._receipt(erasure)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -60,6 +61,43 @@ def test_eight_processes_change_a_gallery_at_once_and_every_one_finds_its_own_pe
         assert gallery.problems() == []
         assert not gallery.database.unpurged()
     assert faults.halves(path) == []
+
+
+def test_eight_processes_that_make_the_same_gallery_at_once_make_one(nursery: faults.Nursery, tmp_path: Path) -> None:
+    path = tmp_path / "people.db"
+    names = [f"person {number}" for number in range(WORKERS)]
+    with ExitStack() as processes:
+        workers = [processes.enter_context(nursery.victim()) for _ in names]
+        for worker in workers:
+            worker.begin("open", path=str(path), create=True)
+        for worker in workers:
+            assert worker.result() is False
+        for worker, name in zip(workers, names, strict=True):
+            worker.begin("fill", names=[name])
+        for worker in workers:
+            worker.result()
+        for worker in workers:
+            assert sorted(worker.call("contents")) == names
+    assert not list(tmp_path.glob(".twinface-*"))
+
+
+def test_threads_share_a_gallery(tmp_path: Path) -> None:
+    with closing(SqliteGallery(tmp_path / "people.db", create=faults.SPACE)) as gallery:
+        faults.fill(gallery, *RESIDENTS)
+
+        def work(number: int) -> None:
+            for turn in range(4):
+                name = f"thread {number} person {turn}"
+                faults.fill(gallery, name, pictures=1)
+                assert faults.nearest_name(gallery, faults.content_of(name)) == name
+                if turn % 2:
+                    gallery.remove([name])
+                assert faults.nearest_names(gallery, [faults.content_of(one) for one in RESIDENTS]) == RESIDENTS
+
+        with ThreadPoolExecutor(WORKERS) as threads:
+            list(threads.map(work, range(WORKERS)))
+        assert gallery.info().subjects == len(RESIDENTS) + 2 * WORKERS
+        assert gallery.problems() == []
 
 
 def test_a_removal_does_not_wait_for_ever_for_one_who_goes_on_reading_and_says_what_is_left(

@@ -372,7 +372,7 @@ class SqliteGallery:
 def _check_space(model: str, space: TemplateSpace) -> None:
     if model != space.identity:
         raise ContractMismatch(
-            f"the gallery's templates are of {space.model}{'' if space.mirror else ' without mirror'} "
-            f"({space.identity[:12]}), these of another model ({model[:12]}); use that model, or "
+            f"the gallery's templates are of {shown(space.model)}{'' if space.mirror else ' without mirror'} "
+            f"({shown(space.identity[:12])}), these of another model ({model[:12]}); use that model, or "
             "twinface gallery migrate"
         )

@@ -201,9 +201,7 @@ class Enroller:
             if face.score >= DOUBTFUL * best and DOMINANT * face.box.area > largest.box.area
         ]
         if rivals:
-            raise SeveralFaces(
-                f"{1 + len(rivals)} of like size; crop the picture, or say --face largest"
-            )
+            raise SeveralFaces(f"{1 + len(rivals)} of like size; crop the picture, or say --face largest")
         return 0
 
     def _digest(self, digest: str) -> str:

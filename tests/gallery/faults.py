@@ -328,7 +328,10 @@ class Victim:
         return self._connection.fileno() < 0
 
     def close(self) -> None:
+        """Ends it, whatever it does."""
         self._connection.close()
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
         select.select([self._descriptor], [], [], HANG)
         os.close(self._descriptor)
 

@@ -128,6 +128,8 @@ def run() -> NoReturn:
         main()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else TROUBLE
+    if "multiprocessing.resource_tracker" in sys.modules:
+        gc.collect()  # semaphores in reference cycles would be told to have leaked
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:  # None where the caller has closed it

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinface.core.assignment import Matrix, Pair, assign
 from twinface.core.geometry import iou
@@ -41,7 +42,7 @@ class TrackingOptions:
     farthest: float = 2.5
     ratio: float = 1.8
     overlap: float = 0.15
-    margin: float = 0.4
+    margin: float = 1.0
 
     def __post_init__(self) -> None:
         positive = (self.absence, self.reach, self.pace, self.farthest)
@@ -57,13 +58,15 @@ class Look:
 
     Attributes:
         numbers: of the running tracks, one a row.
-        costs: of every match, in [0, 3], shape (N, M); infinite where it is impossible.
+        costs: of every match, from 0 up, shape (N, M); infinite where it is impossible.
         overlaps: IoU of every detection with where each track is expected, shape (N, M).
+        lost: whether each track was out of sight when others were last seen, shape (N,).
     """
 
     numbers: tuple[int, ...]
     costs: Matrix
     overlaps: Matrix
+    lost: NDArray[np.bool_]
 
 
 class Tracker:
@@ -93,7 +96,9 @@ class Tracker:
     def update(self, time: float, boxes: Sequence[Box], scores: Sequence[float]) -> list[int]:
         """Takes the detections of a frame by geometry alone; the tracks' numbers, in their order."""
         self.expire(time)
-        return self.settle(time, boxes, scores, assign(self.look(time, boxes).costs))
+        look = self.look(time, boxes)
+        owners = {column: look.numbers[row] for row, column in assign(look.costs)}
+        return self.settle(time, boxes, scores, owners)
 
     def expire(self, time: float) -> dict[int, tuple[Sighting, ...]]:
         """Ends the tracks that have not been detected for too long at this time; their sightings, by number."""
@@ -120,7 +125,7 @@ class Tracker:
         rows = list(self.paths.items())
         if not rows or not boxes:
             nothing = np.zeros((len(rows), len(boxes)))
-            return Look(tuple(self.paths), nothing, nothing)
+            return Look(tuple(self.paths), nothing, nothing, np.zeros(len(rows), np.bool_))
         places = np.array([expected(path, time).corners for _, path in rows])
         found = np.array([box.corners for box in boxes])
         overlaps = iou(places, found)
@@ -129,30 +134,36 @@ class Tracker:
         gaps /= (sizes[:, None] + others[None]) / 2
         ratios = np.abs(np.log(sizes[:, None] / others[None])) / math.log(self.options.ratio)
         gaps /= np.array([self._reach(path, time) for _, path in rows])[:, None]
-        costs = np.where((gaps <= 1) & (ratios <= 1), 1 - overlaps + gaps + ratios, np.inf)
-        return Look(tuple(self.paths), costs, overlaps)
+        unseen = np.array([time - path[-1].time for _, path in rows])
+        behind = unseen - unseen.min()  # who was seen just now is likelier to be seen again
+        staleness = behind[:, None] / self.options.absence
+        costs = np.where((gaps <= 1) & (ratios <= 1), 1 - overlaps + gaps + ratios + staleness, np.inf)
+        return Look(tuple(self.paths), costs, overlaps, behind > 0)
 
-    def settle(self, time: float, boxes: Sequence[Box], scores: Sequence[float], pairs: Sequence[Pair]) -> list[int]:
+    def settle(
+        self, time: float, boxes: Sequence[Box], scores: Sequence[float], owners: Mapping[int, int]
+    ) -> list[int]:
         """Takes the detections of a frame as matched; what is left begins new tracks.
 
         Args:
             time: of the frame, seconds.
             boxes: of the detections, M of them.
             scores: the detector's confidence in each.
-            pairs: row of a running track, in the order of `look`, and place of its detection.
+            owners: number of the running track, by place of the detection.
 
         Returns:
             Number of each detection's track, M of them.
         """
-        rows = list(self.paths)
-        owners = {column: rows[row] for row, column in pairs}
         numbers = []
         for place, (box, score) in enumerate(zip(boxes, scores, strict=True)):
             sighting = Sighting(time, box, score)
-            if place in owners:
-                self.paths[owners[place]].append(sighting)
-                self._seen[owners[place]] = time
-            numbers.append(owners[place] if place in owners else self._born(sighting))
+            number = owners.get(place)
+            if number is None:
+                number = self._born(sighting)
+            else:
+                self.paths[number].append(sighting)
+                self._seen[number] = time
+            numbers.append(number)
         return numbers
 
     def move(self, number: int, time: float, box: Box) -> None:
@@ -202,7 +213,8 @@ def doubts(look: Look, pairs: Sequence[Pair], options: TrackingOptions) -> set[P
     """Matches that geometry alone does not settle, with those that might be instead.
 
     A chosen match is in doubt if it is a leap, or if another match that takes its track or its detection, with what
-    becomes of the two that lose theirs, costs at most `margin` more.
+    becomes of the two that lose theirs, costs at most `margin` more; or whatever more, where one of the tracks was out
+    of sight: who is hidden by somebody may come out on either side.
     """
     costs = look.costs
     column_of, row_of = dict(pairs), {column: row for row, column in pairs}
@@ -220,7 +232,8 @@ def doubts(look: Look, pairs: Sequence[Pair], options: TrackingOptions) -> set[P
             if not np.isfinite(swapped):
                 continue
             then += swapped
-        if then - now <= options.margin:
+        hidden = look.lost[row] or (loser is not None and look.lost[loser])
+        if hidden or then - now <= options.margin:
             pairs_here = {(row, column), (loser, column), (row, loss), (loser, loss)}
             found |= {(one, two) for one, two in pairs_here if one is not None and two is not None}
     return found

@@ -17,6 +17,7 @@ from typing import Any
 
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import distributed
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from twinface.errors import TwinFaceError
@@ -154,7 +155,10 @@ def _part(fabric: Fabric, work: Work, line: _Line, given: tuple[Any, ...]) -> bo
     """One process's part."""
     with Interruption() as interruption:
         try:
-            return work(fabric, lambda: interruption.asked or bool(line.asked.value), *given)
+            answer = work(fabric, lambda: interruption.asked or bool(line.asked.value), *given)
+            if distributed.is_initialized():  # else its threads may outlive it, and end the process with a crash
+                distributed.destroy_process_group()
+            return answer
         except TwinFaceError as error:
             line.trouble.put(error)
             raise

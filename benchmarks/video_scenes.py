@@ -2,10 +2,11 @@
 
     python benchmarks/video_scenes.py --root LFW --out DIR [--minutes 3] [--known 4] [--seed 0] [--crowd 3]
 
-Known people, each with one photo put aside as the question, and strangers walk through moving pictures: they appear,
+Known people, each with three photos put aside as questions, and strangers walk through moving pictures: they appear,
 move, come nearer, turn a little, blur and leave, each time in another photo of theirs. 1280 x 720, 25 frames a second,
-H.264. Beside scene.mp4 it writes truth.json (by person the intervals in seconds, and the question's file) and the
-questions. The pictures are other people's: nothing of it may be published or committed.
+H.264. Beside scene.mp4 it writes truth.json (by person the intervals in seconds) and the questions, NAME-1.jpg and so
+on. Nobody in it was the encoder trained on. The pictures are other people's: nothing of it may be published or
+committed.
 """
 
 from __future__ import annotations
@@ -25,11 +26,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from twinface.app.cli.progress import progress
+from twinface.app.measuring.system import Asked, open_system
 from twinface.datasets.lfw import open_lfw
+from twinface.datasets.photos import PhotoSet
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 FADE = 0.4
 """Seconds in which somebody appears or leaves; half of it counts as seen."""
+
+ASIDE = 3
+"""Photos of a known person that the video never shows."""
+
+REACH = 0.6
+"""How far from its middle something of a photo is pasted, as a share of its size."""
 
 Picture = NDArray[np.uint8]
 
@@ -62,19 +72,25 @@ class Walk:
     tilt: float
     phase: float
 
-    def draw(self, frame: Picture, time: float) -> None:
-        """Puts her into a frame."""
+    def place(self, time: float) -> tuple[float, float, float]:
+        """The middle of her photo and its size at a moment, pixels."""
         share = (time - self.start) / (self.end - self.start)
-        size = self.size[0] + share * (self.size[1] - self.size[0])
         turn = 2 * math.pi * (share + self.phase)
         x = self.lane[0] + self.swing[0] * math.sin(turn)
         y = self.lane[1] + self.swing[1] * math.sin(2 * turn)
+        return x, y, self.size[0] + share * (self.size[1] - self.size[0])
+
+    def draw(self, frame: Picture, time: float) -> None:
+        """Puts her into a frame."""
+        x, y, size = self.place(time)
+        turn = 2 * math.pi * ((time - self.start) / (self.end - self.start) + self.phase)
         scale = size / self.picture.shape[1]
         matrix = cv2.getRotationMatrix2D((125, 125), self.tilt * math.sin(3 * turn), scale)
         matrix[:, 2] += np.array([x - 125, y - 125])
         opacity = min(1.0, (time - self.start) / FADE, (self.end - time) / FADE)
-        left, top = max(0, int(x - size)), max(0, int(y - size))
-        right, bottom = min(WIDTH, int(x + size)), min(HEIGHT, int(y + size))
+        reach = REACH * size
+        left, top = max(0, int(x - reach)), max(0, int(y - reach))
+        right, bottom = min(WIDTH, int(x + reach)), min(HEIGHT, int(y + reach))
         if right <= left or bottom <= top or opacity <= 0:
             return
         matrix[:, 2] -= np.array([left, top])
@@ -168,41 +184,49 @@ def truth(walks: Sequence[Walk], known: Sequence[str]) -> dict[str, list[list[fl
     }
 
 
-def load(root: Path, known: int, strangers: int, seed: int) -> tuple[dict[str, list[Picture]], dict[str, bytes]]:
-    """Photos by person, and of the known ones the file of the one that is put aside."""
+def unseen(root: Path) -> PhotoSet:
+    """LFW without the persons whom the encoder was trained on."""
+    return open_system(Asked(cache=False), progress).unseen(open_lfw(root).photos())
+
+
+def load(
+    photos: PhotoSet, known: int, strangers: int, seed: int
+) -> tuple[dict[str, list[Picture]], dict[str, list[bytes]]]:
+    """Photos by person, and of the known ones the files of those that are put aside."""
     random = np.random.default_rng(seed)
-    photos = open_lfw(root).photos()
     by_person: dict[str, list[str]] = {}
     for photo in photos.photos:
         by_person.setdefault(photo.subject, []).append(photo.path)
-    several = sorted(person for person, paths in by_person.items() if 4 <= len(paths) <= 12)
+    several = sorted(person for person, paths in by_person.items() if ASIDE + 2 <= len(paths) <= ASIDE + 12)
     chosen = [str(person) for person in random.choice(several, known, replace=False)]
     others = sorted(set(by_person) - set(chosen))
     people = [*chosen, *(str(person) for person in random.choice(others, strangers, replace=False))]
     wanted = [path for person in people for path in by_person[person]]
     content = dict(photos.files.read(wanted))
-    questions = {person: content[by_person[person][0]] for person in chosen}
+    questions = {person: [content[path] for path in by_person[person][:ASIDE]] for person in chosen}
     pictures = {
         person: [
             np.asarray(Image.open(io.BytesIO(content[path])).convert("RGB"))
-            for path in by_person[person][1 if person in questions else 0 :]
+            for path in by_person[person][ASIDE if person in questions else 0 :]
         ]
         for person in people
     }
     return pictures, questions
 
 
-def compose(root: Path, out: Path, minutes: float, known: int, crowd: int, seed: int) -> None:
-    """Writes scene.mp4, truth.json and the questions into a folder."""
+def compose(photos: PhotoSet, out: Path, minutes: float, known: int, crowd: int, seed: int) -> list[Walk]:
+    """Writes scene.mp4, truth.json and the questions into a folder; who walks through it."""
     out.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
-    pictures, questions = load(root, known, max(20, round(12 * minutes)), seed)
+    pictures, questions = load(photos, known, max(20, round(12 * minutes)), seed)
     walks = plan(pictures, list(questions), 60 * minutes, crowd, random)
-    for person, content in questions.items():
-        (out / f"{person}.jpg").write_bytes(content)
+    for person, contents in questions.items():
+        for number, content in enumerate(contents, 1):
+            (out / f"{person}-{number}.jpg").write_bytes(content)
     facts = {"seconds": 60 * minutes, "crowd": crowd, "people": truth(walks, list(questions))}
     (out / "truth.json").write_text(json.dumps(facts, indent=1) + "\n")
     write(out / "scene.mp4", frames(walks, 60 * minutes, random))
+    return walks
 
 
 def main() -> None:
@@ -215,7 +239,7 @@ def main() -> None:
     parser.add_argument("--crowd", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    compose(asked.root, asked.out, asked.minutes, asked.known, asked.crowd, asked.seed)
+    compose(unseen(asked.root), asked.out, asked.minutes, asked.known, asked.crowd, asked.seed)
     print(f"{asked.out / 'scene.mp4'}: {asked.minutes:g} minutes")
 
 

@@ -119,7 +119,8 @@ def load_index(path: Path, key: IndexKey) -> tuple[VideoIndex | None, str]:
         index = read_index(path)
     except DataError as error:
         return None, str(error).replace("remove it, and it is made anew", "it is made anew")
-    for name, words in (("video", "another video"), ("analyzer", "another model"), ("options", "other options")):
+    others = (("video", "another video"), ("analyzer", "another model or version"), ("options", "other options"))
+    for name, words in others:
         if getattr(index.key, name) != getattr(key, name):
             return None, f"{shown(path)}: it was made from {words}; it is made anew"
     return index, ""

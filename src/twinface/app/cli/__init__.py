@@ -14,6 +14,7 @@ import typer
 
 from twinface.app.cli import (
     benchmark,
+    blur,
     cache,
     calibrate,
     compare,
@@ -28,7 +29,9 @@ from twinface.app.cli import (
     identify,
     models,
     people,
+    search,
     train,
+    watch,
 )  # fmt: skip
 from twinface.app.cli.output import SAME, TROUBLE, complain
 from twinface.core.files import reason
@@ -51,6 +54,10 @@ app = typer.Typer(
 app.command("compare")(compare.compare)
 app.command("enroll")(enroll.enroll)
 app.command("identify")(identify.identify)
+app.command("search")(search.search)
+app.command("index")(search.index)
+app.command("watch")(watch.watch)
+app.command("blur")(blur.blur)
 app.add_typer(people.app, name="people")
 app.add_typer(gallery.app, name="gallery")
 app.command("calibrate")(calibrate.calibrate)

@@ -1,0 +1,209 @@
+"""`twinface search` and `twinface index`, on videos made of the two sample portraits."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from twinface.app.video_report import Moment, Section, clock, write_report
+
+av = pytest.importorskip("av")
+
+Cli = Callable[..., Any]
+RATE, WIDTH, HEIGHT = 10, 640, 360
+SCENE = {"collins": (1.0, 3.0), "hopper": (4.0, 6.0)}
+"""When each of the two is seen, seconds."""
+
+
+def film(path: Path, examples: Path, scene: dict[str, tuple[float, float]], seconds: float = 7.0) -> Path:
+    """A video in which the two come and go, moving a little."""
+    portraits = {
+        name: np.asarray(Image.open(examples / f"{name}.jpg").convert("RGB").resize((240, 240))) for name in scene
+    }
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = WIDTH, HEIGHT, "yuv420p", 4_000_000
+        for number in range(round(seconds * RATE)):
+            frame = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+            for place, (name, (start, end)) in enumerate(scene.items()):
+                if start <= number / RATE < end:
+                    left = 40 + 300 * place + 2 * (number % 10)
+                    frame[60:300, left : left + 240] = portraits[name]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory, examples: Path) -> Path:
+    return film(tmp_path_factory.mktemp("film") / "film.mp4", examples, SCENE)
+
+
+@pytest.fixture
+def own_cache(cli: Cli, scrubbed: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    scrubbed.setenv("TWINFACE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_photo_finds_the_moments(cli: Cli, own_cache: Path, video: Path, examples: Path) -> None:
+    done = cli("search", video, "--for", examples / "hopper_reshoot.jpg", "--json")
+    assert done.status == 0
+    (told,) = json.loads(done.out)["videos"]
+    (interval,) = told["intervals"]
+    start, end = SCENE["hopper"]
+    assert abs(interval["start"] - start) <= 0.3
+    assert abs(interval["end"] - end) <= 0.4
+    assert start <= interval["best"] <= end
+    assert interval["probability"] > 0.99
+    left, top, width, height = interval["box"]
+    assert (340 < left < 600, 60 < top < 200, 60 < width < 200, 60 < height < 240) == (True,) * 4
+    assert told["duration"] == pytest.approx(7.0, abs=0.2)
+
+
+def test_a_second_question_takes_the_index(
+    cli: Cli, own_cache: Path, video: Path, examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("index", video).status == 0
+    (index,) = (own_cache / "videos").iterdir()
+    assert index.stat().st_mode & 0o077 == 0
+    monkeypatch.setattr("twinface.app.video.search_video", None)  # whoever searches now fails
+    again = cli("index", video)
+    assert (again.status, "known already" in again.out) == (0, True)
+    assert cli("search", video, "--for", examples / "collins_reshoot.jpg").status == 0
+
+
+def test_words_for_people(cli: Cli, own_cache: Path, video: Path, examples: Path) -> None:
+    done = cli("search", video, "--for", examples / "collins.jpg")
+    assert "1 hit among 2 faces" in done.out
+    assert "distance up to" in done.out
+
+
+def test_who_is_not_there_is_not_found(cli: Cli, own_cache: Path, tmp_path: Path, examples: Path) -> None:
+    video = film(tmp_path / "one.mp4", examples, {"collins": (0.5, 2.0)}, 3.0)
+    done = cli("search", video, "--for", examples / "hopper.jpg")
+    assert done.status == 1
+    assert "0 hits among 1 face" in done.out
+
+
+def test_somebody_of_the_gallery(cli: Cli, own_cache: Path, video: Path, tmp_path: Path, examples: Path) -> None:
+    gallery = tmp_path / "people.db"
+    cli("enroll", "--name", "Grace", examples / "hopper.jpg", examples / "hopper_reshoot.jpg", "-g", gallery)
+    done = cli("search", video, "--subject", "grace", "-g", gallery, "--json")
+    assert done.status == 0
+    assert len(json.loads(done.out)["videos"][0]["intervals"]) == 1
+    cli("search", video, "--subject", "Eve", "-g", gallery).refuses("nobody is named")
+
+
+def test_who_else_is_here(cli: Cli, own_cache: Path, video: Path, tmp_path: Path) -> None:
+    done = cli("search", video, "--unknown-clusters", "--json", "--out", tmp_path / "report")
+    assert done.status == 0
+    (told,) = json.loads(done.out)["videos"]
+    spans = [person["intervals"] for person in told["people"]]
+    assert [len(one) for one in spans] == [1, 1]
+    assert spans[0][0][0] < spans[1][0][0]
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count("<h3>person") == 2
+
+
+def test_the_report_opens_from_disk(cli: Cli, own_cache: Path, video: Path, tmp_path: Path, examples: Path) -> None:
+    out = tmp_path / "report"
+    done = cli("search", video, "--for", examples / "collins.jpg", "--out", out, "--clips")
+    assert done.status == 0
+    assert {path.name for path in out.iterdir()} == {"report.html", "hits.json", "hits.csv", "film-1.mp4"}
+    page = (out / "report.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert 'src="../' in page
+    assert "http" not in page.replace("http-equiv", "")
+    (row,) = list(csv.DictReader((out / "hits.csv").read_text().splitlines()))
+    assert abs(float(row["start"]) - SCENE["collins"][0]) <= 0.3
+    with av.open(str(out / "film-1.mp4")) as clip:
+        frames = sum(1 for _ in clip.decode(video=0))
+    assert 20 <= frames <= 70
+    assert all(path.stat().st_mode & 0o077 == 0 for path in out.glob("hits.*"))
+
+
+def test_videos_that_cannot_be_read_do_not_stop_the_others(
+    cli: Cli, own_cache: Path, video: Path, tmp_path: Path, examples: Path
+) -> None:
+    (tmp_path / "broken.mp4").write_text("not a video")
+    done = cli("search", tmp_path / "broken.mp4", video, tmp_path / "none.mp4", "--for", examples / "collins.jpg")
+    assert done.status == 2
+    assert "1 hit" in done.out
+    assert "broken.mp4" in done.err
+    assert "none.mp4: there is no such video file" in done.err
+
+
+def test_an_interruption_keeps_what_was_found_and_goes_on(
+    cli: Cli, own_cache: Path, video: Path, tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the second video: the first one's hits are told, and the same command ends the work."""
+    from twinface.app import video_index
+    from twinface.services.tracks import TrackBuilder
+
+    second = film(tmp_path / "second.mp4", examples, {"collins": (0.5, 3.5)}, 4.0)
+    really, fed = TrackBuilder.feed, []
+
+    def feed(self: TrackBuilder, frame: Any) -> Any:
+        if len(fed) == 45:
+            raise KeyboardInterrupt
+        fed.append(frame.time)
+        return really(self, frame)
+
+    monkeypatch.setattr(TrackBuilder, "feed", feed)
+    monkeypatch.setattr(video_index, "PERIOD", 0.0)
+    words = ("search", video, second, "--for", examples / "collins_reshoot.jpg", "--json", "--rate", "10")
+    cut = cli(*words)
+    while cut.status != 130 and len(fed) < 45:
+        cut = cli(*words, "--anew")
+    assert cut.status == 130
+    told = json.loads(cut.out)
+    assert not told["complete"]
+    monkeypatch.setattr(TrackBuilder, "feed", really)
+    whole = cli(*words)
+    assert whole.status == 0
+    assert [len(one["intervals"]) for one in json.loads(whole.out)["videos"]] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "whom to find?"),
+        (("--for", "a.jpg", "--subject", "Ada"), "whom to find?"),
+        (("--for", "none.jpg"), "no such file"),
+        (("--for", "{examples}/two_faces.jpg", "--clips"), "--clips need a folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    cli: Cli, own_cache: Path, video: Path, examples: Path, words: tuple[str, ...], said: str
+) -> None:
+    cli("search", video, *(word.format(examples=examples) for word in words)).refuses(said)
+
+
+def test_a_folder_without_videos(cli: Cli, own_cache: Path, tmp_path: Path, examples: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    cli("search", tmp_path / "empty", "--for", examples / "collins.jpg").refuses("holds no videos")
+
+
+class TestReport:
+    def test_names_are_escaped(self, tmp_path: Path) -> None:
+        video = tmp_path / '<img src=x onerror="alert(1)">.mp4'
+        moment = Moment(1.0, 2.0, 1.5, "<script>alert(2)</script>", b"")
+        write_report(tmp_path / "r.html", "<b>", "<i>", [Section(video, 10.0, (("<u>", (moment,)),), ("<s>",))])
+        page = (tmp_path / "r.html").read_text()
+        for tag in ("<img src=x", "<script>alert(2)", "<b>", "<i>", "<u>", "<s>"):
+            assert tag not in page
+
+    def test_it_is_its_owners_alone(self, tmp_path: Path) -> None:
+        write_report(tmp_path / "r.html", "t", "w", [])
+        assert (tmp_path / "r.html").stat().st_mode & 0o077 == 0
+
+    @pytest.mark.parametrize(("seconds", "words"), [(0, "0:00"), (75.3, "1:15"), (3675, "1:01:15")])
+    def test_times_as_players_show_them(self, seconds: float, words: str) -> None:
+        assert clock(seconds) == words

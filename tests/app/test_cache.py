@@ -271,7 +271,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_the_command_tells_and_clears_whatever_state_the_cache_is_in(cli, scrubbed, tmp_path: Path) -> None:
     scrubbed.setenv("TWINFACE_CACHE", str(tmp_path / "mine"))
     path = cache_path()
-    none = {"path": str(path), "templates": 0, "bytes": 0}
+    indexes = {"path": str(path.parent / "videos"), "videos": 0, "bytes": 0}
+    none = {"path": str(path), "templates": 0, "bytes": 0, "indexes": indexes}
     assert json.loads(cli("data", "cache", "--json").out) == none
     assert json.loads(cli("data", "cache", "--clear", "--json").out) == none
     assert not path.parent.exists()

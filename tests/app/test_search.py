@@ -79,6 +79,14 @@ def test_a_second_question_takes_the_index(
     assert cli("search", video, "--for", examples / "collins_reshoot.jpg").status == 0
 
 
+def test_the_cache_tells_of_indexes_and_forgets_them(cli: Cli, own_cache: Path, video: Path) -> None:
+    cli("index", video)
+    assert json.loads(cli("data", "cache", "--json").out)["indexes"]["videos"] == 1
+    assert "faces of 1 video" in cli("data", "cache").out
+    cli("data", "cache", "--clear")
+    assert list((own_cache / "videos").iterdir()) == []
+
+
 def test_words_for_people(cli: Cli, own_cache: Path, video: Path, examples: Path) -> None:
     done = cli("search", video, "--for", examples / "collins.jpg")
     assert "1 hit among 2 faces" in done.out

@@ -71,6 +71,9 @@ def watch(
     fpir: options.Fpir = DEFAULT_FPIR,
     rate: Annotated[float, typer.Option("--rate", min=0.1, help="Frames a second that are searched, at most.")] = 10.0,
     longest: Annotated[int, typer.Option("--longest", min=160, help="Pixels of the longer side of the frames.")] = 1280,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Check the certificates of https and rtsps addresses.")
+    ] = True,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after so many seconds.")] = None,
     json: options.Json = False,
     model: options.Model = None,
@@ -122,7 +125,7 @@ def watch(
             name = gallery_namer(store, recognizer.rule, fpir, confirm)
             known = _knows(store)
         identification_point(recognizer.rule, 1, fpir)  # refuses a rate that cannot be before anybody is waited for
-        video = stack.enter_context(open_video(source, VideoOptions(longest=longest, end=seconds)))
+        video = stack.enter_context(open_video(source, VideoOptions(longest=longest, end=seconds, verify=verify)))
         stale = STALE if video.info.live else None
         asked = WatchOptions(confirm=confirm, cooldown=cooldown, absence=absence, rate=rate, stale=stale)
         followed = record is not None or window is not None

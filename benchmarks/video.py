@@ -55,7 +55,7 @@ from twinface.errors import FaceError
 from twinface.services.recognition import Recognizer
 from twinface.services.tracks import TrackBuilder, TrackOptions
 from twinface.services.video_search import GAP, find, name_track
-from twinface.vision.video import VideoOptions, open_video
+from twinface.vision.video.source import VideoOptions, open_video
 
 TOLERANCE = 0.6
 """face_recognition's default."""
@@ -255,10 +255,8 @@ def name(scenes: Sequence[Scene], indexes: Sequence[Indexed], folder: Path, reco
                     right = who == "known" and named.name == clean_name(person)
                     counts[f"{who} named {'rightly' if right else 'wrongly'}"] += 1
                     if not right:
-                        times = told([(track.start, track.end)])
-                        wrong.append(
-                            f"scene {number}, {times}: {person or who} named {named.name}, distance {named.distance:.3f}"
-                        )
+                        place = f"scene {number}, {told([(track.start, track.end)])}"
+                        wrong.append(f"{place}: {person or who} named {named.name}, distance {named.distance:.3f}")
         counts["people"] = len(enrolled)
     return {**counts, "wrong": wrong}
 

@@ -17,7 +17,7 @@ from twinface.app.blurring import Plan, clear
 from twinface.core.types import Box, Image, Quality
 from twinface.core.video import Sighting, Track, TrackFace, VideoFrame
 from twinface.services.recognition import Recognizer
-from twinface.vision.video import VideoOptions, open_video
+from twinface.vision.video.source import VideoOptions, open_video
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 

@@ -262,7 +262,7 @@ class TestLive:
         self, cli: Cli, friends: Path, pictures: list[Image], scrubbed: pytest.MonkeyPatch
     ) -> None:
         live = Live(pictures)
-        scrubbed.setattr("twinface.vision.video.open_video", lambda *_: live)
+        scrubbed.setattr("twinface.vision.video.source.open_video", lambda *_: live)
         done = cli("watch", "rtsp://me:secret@camera/1", "-g", friends)
         (line,) = done.out.splitlines()
         when, *words = line.split()
@@ -274,7 +274,7 @@ class TestLive:
     def test_what_comes_too_late_decides_nothing(
         self, cli: Cli, friends: Path, pictures: list[Image], scrubbed: pytest.MonkeyPatch
     ) -> None:
-        scrubbed.setattr("twinface.vision.video.open_video", lambda *_: Live(pictures, late=1.5))
+        scrubbed.setattr("twinface.vision.video.source.open_video", lambda *_: Live(pictures, late=1.5))
         done = cli("watch", "0", "-g", friends)
         assert (done.status, done.out) == (0, "")
         assert "20 frames came too late" in done.err
@@ -283,7 +283,7 @@ class TestLive:
         self, cli: Cli, friends: Path, pictures: list[Image], scrubbed: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         live = Live(pictures, ends=SourceStalled("rtsp://***@camera/1: no frame came for 10 s; check the network"))
-        scrubbed.setattr("twinface.vision.video.open_video", lambda *_: live)
+        scrubbed.setattr("twinface.vision.video.source.open_video", lambda *_: live)
         done = cli("watch", "0", "-g", friends, "--record", tmp_path / "seen.mp4")
         assert done.status == 2
         assert done.err.splitlines()[-1].startswith("twinface: rtsp://***@camera/1: no frame came")
@@ -306,7 +306,7 @@ class TestLive:
             def close(self) -> None:
                 self.end.set()
 
-        scrubbed.setattr("twinface.vision.video.open_video", lambda *_: Silent())
+        scrubbed.setattr("twinface.vision.video.source.open_video", lambda *_: Silent())
         assert cli("watch", "0", "-g", friends, "--seconds", "0.05").status == 0
 
 

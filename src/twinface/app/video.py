@@ -12,7 +12,7 @@ from twinface.core.files import shown
 from twinface.errors import SourceUnavailable
 from twinface.services.recognition import Recognizer
 from twinface.services.tracks import TrackBuilder, TrackOptions
-from twinface.vision.video import VideoOptions, open_video
+from twinface.vision.video.source import VideoOptions, open_video
 
 VIDEOS = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv"}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from twinface.core.ports import GalleryStore
     from twinface.core.video import VideoFrame, VideoInfo
     from twinface.services.watching import Watcher, WatchEvent
-    from twinface.vision.video import VideoSource
+    from twinface.vision.video.source import VideoSource
 
 NOT_SEEN = 1
 """Exit status when the person sought was not seen."""
@@ -96,7 +96,7 @@ def watch(
         photo_namer,
     )
     from twinface.services.watching import STALE, WatchOptions
-    from twinface.vision.video import VideoOptions, open_video
+    from twinface.vision.video.source import VideoOptions, open_video
 
     if photos and (gallery is not None or key_file is not None):
         raise TwinFaceError("--for asks for one person by photos, --gallery for everybody in it: say one of them")

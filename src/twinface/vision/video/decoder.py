@@ -14,8 +14,8 @@ from typing import IO, Any, cast
 
 from twinface.core.files import reason
 from twinface.core.types import Image
-from twinface.vision.video_ring import Ring
-from twinface.vision.video_wire import MOST_PIXELS, Placed, Request, Shape, line, parsed
+from twinface.vision.video.ring import Ring
+from twinface.vision.video.wire import MOST_PIXELS, Placed, Request, Shape, line, parsed
 
 STARTING = 30.0
 """Seconds a process may take to start and load PyAV, on a machine that has a lot to do."""
@@ -25,7 +25,7 @@ GRACE = 2.0
 
 _BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
-    "from twinface.vision.video_child import main; main()"
+    "from twinface.vision.video.child import main; main()"
 )
 
 

@@ -13,9 +13,9 @@ import threading
 import time
 from typing import BinaryIO, NoReturn
 
-from twinface.vision.video_names import scrubbed
-from twinface.vision.video_ring import Slots
-from twinface.vision.video_wire import Placed, Refusal, Request, Shape, line, parsed
+from twinface.vision.video.names import scrubbed
+from twinface.vision.video.ring import Slots
+from twinface.vision.video.wire import Placed, Refusal, Request, Shape, line, parsed
 
 SIGN = 0.25
 """Seconds between signs of life, and between news of what is noted."""
@@ -122,9 +122,9 @@ def decode(link: Link) -> None:
     """
     import av
 
-    from twinface.vision.video_faults import NO_VIDEO, Log
-    from twinface.vision.video_opening import frames_of, reader_of
-    from twinface.vision.video_pixels import Painter, TooLarge
+    from twinface.vision.video.faults import NO_VIDEO, Log
+    from twinface.vision.video.opening import frames_of, reader_of
+    from twinface.vision.video.pixels import Painter, TooLarge
 
     link.say("ready")
     request, log = link.request, Log.kept()

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import av
 
-from twinface.vision.video_pixels import Turn
+from twinface.vision.video.pixels import Turn
 
 RATE = 25.0
 """Frames a second of a video that does not say."""

@@ -18,8 +18,8 @@ from PIL import Image as PillowImage
 from twinface.core.types import Image
 from twinface.core.video import VideoFrame
 from twinface.errors import SourceUnavailable
-from twinface.vision import video_ring
-from twinface.vision.video import VideoOptions, VideoSource, open_video
+from twinface.vision.video import ring as video_ring
+from twinface.vision.video.source import VideoOptions, VideoSource, open_video
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 

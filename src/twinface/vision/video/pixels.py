@@ -12,7 +12,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from twinface.core.types import Image
-from twinface.vision.video_wire import MOST_PIXELS
+from twinface.vision.video.wire import MOST_PIXELS
 
 HIGH_DEFINITION = 720
 """Lines from which on a video that does not say so has the colours of BT.709, below those of BT.601."""

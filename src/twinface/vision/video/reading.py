@@ -12,10 +12,10 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from twinface.vision.video_faults import Log
-from twinface.vision.video_pixels import Turn
-from twinface.vision.video_shots import DAMAGED, MARGIN, RATE, Clock, Report, Shot, believed
-from twinface.vision.video_wire import Request
+from twinface.vision.video.faults import Log
+from twinface.vision.video.pixels import Turn
+from twinface.vision.video.shots import DAMAGED, MARGIN, RATE, Clock, Report, Shot, believed
+from twinface.vision.video.wire import Request
 
 PATIENCE = 50
 """Failures to read in a row after which the rest of a file is given up."""

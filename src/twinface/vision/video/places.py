@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from twinface.core.files import reason, shown
 from twinface.errors import SourceUnavailable
-from twinface.vision.video_names import is_address, scheme, secrets, shown_address
+from twinface.vision.video.names import is_address, scheme, secrets, shown_address
 
 DEVICES = Path("/dev")
 """Where Linux shows its cameras, as video0, video1 and so on."""

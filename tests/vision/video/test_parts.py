@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from twinface.errors import SourceUnavailable
-from twinface.vision.video_names import is_address, scrubbed, secrets, shown_address
-from twinface.vision.video_places import Place, locate, natural
+from twinface.vision.video.names import is_address, scrubbed, secrets, shown_address
+from twinface.vision.video.places import Place, locate, natural
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 
-from twinface.vision.video_live import BEHIND, Pace  # noqa: E402 - they need PyAV
-from twinface.vision.video_pixels import Painter, TooLarge, Turn  # noqa: E402
-from twinface.vision.video_shots import Clock, believed  # noqa: E402
+from twinface.vision.video.live import BEHIND, Pace  # noqa: E402 - they need PyAV
+from twinface.vision.video.pixels import Painter, TooLarge, Turn  # noqa: E402
+from twinface.vision.video.shots import Clock, believed  # noqa: E402
 
 # addresses
 
@@ -93,7 +93,7 @@ def test_natural_order() -> None:
 
 
 def test_cameras_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twinface.vision.video_places.DEVICES", tmp_path)
+    monkeypatch.setattr("twinface.vision.video.places.DEVICES", tmp_path)
     monkeypatch.setattr("sys.platform", "linux")
     for name in ("video10", "video2", "video-other"):
         (tmp_path / name).touch()

@@ -9,9 +9,9 @@ import av
 
 from twinface.errors import ImageError
 from twinface.vision.images import decode
-from twinface.vision.video_pixels import Turn
-from twinface.vision.video_shots import MARGIN, Report, Shot
-from twinface.vision.video_wire import Request
+from twinface.vision.video.pixels import Turn
+from twinface.vision.video.shots import MARGIN, Report, Shot
+from twinface.vision.video.wire import Request
 
 LEFT_OUT = "pictures left out that cannot be read"
 

@@ -12,11 +12,11 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from twinface.vision.video_faults import NO_VIDEO, Log, explained
-from twinface.vision.video_live import LiveReader
-from twinface.vision.video_reading import FileReader, NotSeekable
-from twinface.vision.video_shots import Reader, Report, Shot
-from twinface.vision.video_wire import MOST_PIXELS, Refusal, Request
+from twinface.vision.video.faults import NO_VIDEO, Log, explained
+from twinface.vision.video.live import LiveReader
+from twinface.vision.video.reading import FileReader, NotSeekable
+from twinface.vision.video.shots import Reader, Report, Shot
+from twinface.vision.video.wire import MOST_PIXELS, Refusal, Request
 
 THREADS = 4
 """Threads that decode a file, at most: the faces need the processor too."""
@@ -38,7 +38,7 @@ def reader_of(request: Request, report: Report, log: Log) -> Reader:
         Refusal: it cannot be opened, or shows nothing.
     """
     if request.kind == "pictures":
-        from twinface.vision.video_pictures import PictureReader
+        from twinface.vision.video.pictures import PictureReader
 
         return PictureReader(request, report)
     container, stream = _opened(request, log)

@@ -20,16 +20,16 @@ import numpy as np
 import pytest
 
 from twinface.errors import SourceStalled, SourceUnavailable
-from twinface.vision import video_ring
-from twinface.vision.video import VideoOptions, VideoSource, open_video
-from twinface.vision.video_child import Link
-from twinface.vision.video_decoder import Broken, Decoder
-from twinface.vision.video_ring import FEW_SLOTS, LARGE, SLOTS, Ring, Slots
-from twinface.vision.video_wire import MOST_PIXELS, Request, line, parsed
+from twinface.vision.video import ring as video_ring
+from twinface.vision.video.child import Link
+from twinface.vision.video.decoder import Broken, Decoder
+from twinface.vision.video.ring import FEW_SLOTS, LARGE, SLOTS, Ring, Slots
+from twinface.vision.video.source import VideoOptions, VideoSource, open_video
+from twinface.vision.video.wire import MOST_PIXELS, Request, line, parsed
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEADLINE = 60.0
 """Seconds; only a hang takes so long."""
 
@@ -133,7 +133,7 @@ def test_a_decoder_at_work_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking for the next frame that is wanted may take longer than the patience."""
     said = [line("ready"), *[line("alive")] * 10, line("refused", "enough")]
     boot = f"import sys, time\nfor one in {said!r}: sys.stdout.buffer.write(one); sys.stdout.flush(); time.sleep(0.15)"
-    monkeypatch.setattr("twinface.vision.video_decoder._BOOT", boot)
+    monkeypatch.setattr("twinface.vision.video.decoder._BOOT", boot)
     decoder = Decoder(Request("file", ("x",)), "x")
     with pytest.raises(Broken, match="enough"):
         decoder.shape(1.0)
@@ -144,7 +144,7 @@ def test_signs_of_life_and_notes_are_sent_now_and_then(monkeypatch: pytest.Monke
     answers = io.BytesIO()
     link = Link(io.BytesIO(line("request", Request("file", ("x",)).message())), answers)
     now = [100.0]
-    monkeypatch.setattr("twinface.vision.video_child.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("twinface.vision.video.child.time", SimpleNamespace(monotonic=lambda: now[0]))
     link._signed = now[0]
     for _ in range(100):
         now[0] += 0.01
@@ -172,7 +172,7 @@ def test_signs_of_life_and_notes_are_sent_now_and_then(monkeypatch: pytest.Monke
 def test_a_decoder_that_says_nonsense_is_not_believed(monkeypatch: pytest.MonkeyPatch, lines: bytes) -> None:
     """A video made to take the decoder over gains nothing by it here."""
     boot = f"import sys, time; sys.stdout.buffer.write({lines!r}); sys.stdout.buffer.flush(); time.sleep({DEADLINE})"
-    monkeypatch.setattr("twinface.vision.video_decoder._BOOT", boot)
+    monkeypatch.setattr("twinface.vision.video.decoder._BOOT", boot)
     decoder = Decoder(Request("file", ("x",)), "x")
     with pytest.raises(Broken, match="the decoder said what makes no sense"):
         decoder.shape(DEADLINE)
@@ -181,7 +181,7 @@ def test_a_decoder_that_says_nonsense_is_not_believed(monkeypatch: pytest.Monkey
 
 
 def test_a_decoder_that_cannot_start_is_told(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twinface.vision.video_decoder._BOOT", "raise SystemExit(3)")
+    monkeypatch.setattr("twinface.vision.video.decoder._BOOT", "raise SystemExit(3)")
     with pytest.raises(SourceUnavailable, match=r"the decoder broke down \(status 3\)"):
         open_video(many)
 
@@ -205,8 +205,8 @@ def begun(said: str) -> tuple[int, str]:
 
 READING = """
 import os, sys, time
-from twinface.vision import video_ring
-from twinface.vision.video import open_video
+from twinface.vision.video import ring as video_ring
+from twinface.vision.video.source import open_video
 
 reserved, made = video_ring._reserved, []
 
@@ -281,7 +281,7 @@ def test_scripts_need_no_guard_and_are_not_run_twice(many: Path, tmp_path: Path)
     """What `multiprocessing`'s "spawn" would do: import the caller's main program again."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys, threading\nprint('begun')\nfrom twinface.vision.video import open_video\n"
+        "import sys, threading\nprint('begun')\nfrom twinface.vision.video.source import open_video\n"
         "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
         "with open_video(sys.argv[1]) as video:\n    print(len(list(video.frames())))\n"
     )
@@ -296,7 +296,7 @@ def test_modules_that_lie_about_are_not_loaded(many: Path, tmp_path: Path) -> No
     (tmp_path / "av.py").write_text("raise SystemExit('loaded')")
     (tmp_path / "json.py").write_text("raise SystemExit('loaded')")
     program = (
-        "import sys; sys.path.remove('')\nfrom twinface.vision.video import open_video\n"
+        "import sys; sys.path.remove('')\nfrom twinface.vision.video.source import open_video\n"
         "with open_video(sys.argv[1]) as video: print(len(list(video.frames())))"
     )
     out, said = run(program, many, directory=tmp_path).communicate(timeout=DEADLINE)
@@ -305,7 +305,7 @@ def test_modules_that_lie_about_are_not_loaded(many: Path, tmp_path: Path) -> No
 
 def test_the_decoder_loads_numpy_and_pyav_only(run_python: Any) -> None:
     done = run_python(
-        "import json, sys\nimport twinface.vision.video_child, twinface.vision.video_opening\n"
+        "import json, sys\nimport twinface.vision.video.child, twinface.vision.video.opening\n"
         "print(json.dumps([*sys.modules]))"
     )
     loaded = {name.partition(".")[0] for name in json.loads(done.out)}
@@ -314,7 +314,7 @@ def test_the_decoder_loads_numpy_and_pyav_only(run_python: Any) -> None:
 
 
 def test_asking_for_videos_does_not_load_pyav(run_python: Any) -> None:
-    done = run_python("import sys, twinface.vision.video; print('av' in sys.modules, 'cv2' in sys.modules)")
+    done = run_python("import sys, twinface.vision.video.source; print('av' in sys.modules, 'cv2' in sys.modules)")
     assert done.out == "False False\n"
 
 

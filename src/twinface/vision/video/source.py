@@ -14,11 +14,11 @@ from typing import Self
 from twinface.core.types import Image
 from twinface.core.video import VideoFrame, VideoInfo
 from twinface.errors import SourceStalled, SourceUnavailable
-from twinface.vision.video_decoder import GRACE, Broken, Decoder, Stalled
-from twinface.vision.video_names import scrubbed
-from twinface.vision.video_options import VideoOptions
-from twinface.vision.video_places import Place, locate
-from twinface.vision.video_wire import Placed, Request, Shape
+from twinface.vision.video.decoder import GRACE, Broken, Decoder, Stalled
+from twinface.vision.video.names import scrubbed
+from twinface.vision.video.options import VideoOptions
+from twinface.vision.video.places import Place, locate
+from twinface.vision.video.wire import Placed, Request, Shape
 
 __all__ = ["VideoOptions", "VideoSource", "open_video"]
 

@@ -10,10 +10,10 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from twinface.vision.video_faults import Log, explained
-from twinface.vision.video_pixels import Turn
-from twinface.vision.video_shots import DAMAGED, Report, Shot, believed
-from twinface.vision.video_wire import Refusal
+from twinface.vision.video.faults import Log, explained
+from twinface.vision.video.pixels import Turn
+from twinface.vision.video.shots import DAMAGED, Report, Shot, believed
+from twinface.vision.video.wire import Refusal
 
 BEHIND = 1.0
 """Seconds of decoding without once waiting for the next packet after which decoding is too slow for the stream."""

@@ -35,8 +35,8 @@ from PIL import Image as PillowImage
 
 from twinface.core.video import VideoFrame
 from twinface.errors import SourceError, SourceStalled, SourceUnavailable
-from twinface.vision import video_ring
-from twinface.vision.video import VideoOptions, VideoSource, open_video
+from twinface.vision.video import ring as video_ring
+from twinface.vision.video.source import VideoOptions, VideoSource, open_video
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 
@@ -370,7 +370,7 @@ def test_pauses_grow_and_no_attempt_follows_too_soon(camera: Camera, monkeypatch
     with live(camera.url(), pause=0.5, longest_pause=5.0) as video:
         pauses: list[float] = []
         now = [100.0]
-        monkeypatch.setattr("twinface.vision.video.time", SimpleNamespace(monotonic=lambda: now[0]))
+        monkeypatch.setattr("twinface.vision.video.source.time", SimpleNamespace(monotonic=lambda: now[0]))
 
         class Closing:
             def is_set(self) -> bool:
@@ -384,7 +384,7 @@ def test_pauses_grow_and_no_attempt_follows_too_soon(camera: Camera, monkeypatch
                 now[0] += seconds
 
         def refuse() -> Any:
-            from twinface.vision.video_decoder import Broken
+            from twinface.vision.video.decoder import Broken
 
             raise Broken("refused", crashed=False)
 
@@ -613,7 +613,7 @@ def plain_port() -> int:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="opens a camera as Linux does")
 def test_what_is_no_camera_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the driver's own answer: there is no camera here to be opened."""
-    monkeypatch.setattr("twinface.vision.video_places.DEVICES", tmp_path)
+    monkeypatch.setattr("twinface.vision.video.places.DEVICES", tmp_path)
     (tmp_path / "video0").touch()
     with pytest.raises(SourceUnavailable, match=r"camera 0: cannot be opened \(.*\); plug it in anew, or close other"):
         open_video(0)

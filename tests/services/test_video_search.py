@@ -18,7 +18,7 @@ from twinface.core.video import Sighting, Track, TrackFace
 from twinface.errors import ContractMismatch, GalleryError
 from twinface.gallery.sqlite import SqliteGallery
 from twinface.services.tracks import TrackBuilder
-from twinface.services.video_search import find, name_track, search_point
+from twinface.services.video_search import SEARCH_FPIR, find, name_track, search_point
 
 RULE = stage_rule()
 MODEL = Encoder().identity
@@ -118,8 +118,9 @@ def test_so_many_faces_must_agree_as_are_asked_for() -> None:
 
 def test_the_threshold_is_for_all_templates_compared() -> None:
     tracks = [track(1, "aaaa"), track(2, "bb"), track(3, "")]
-    assert search_point(tracks, 3, RULE) == identification_point(RULE, 18)
-    assert search_point([], 1, RULE) == identification_point(RULE, 0)
+    assert search_point(tracks, 3, RULE) == identification_point(RULE, 18, SEARCH_FPIR)
+    assert search_point(tracks, 3, RULE, 0.01) == identification_point(RULE, 18, 0.01)
+    assert search_point([], 1, RULE) == identification_point(RULE, 0, SEARCH_FPIR)
 
 
 def test_strangers_are_rarely_found() -> None:

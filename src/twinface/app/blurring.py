@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from twinface.app.video import Indexed, Sampling, index_video
 from twinface.core.decision import DecisionRule
+from twinface.core.identification import DEFAULT_FPIR
 from twinface.core.tracking import expected
 from twinface.core.types import Box, Image
 from twinface.core.video import Sighting, Track
@@ -151,7 +152,7 @@ def clear(tracks: Sequence[Track], query: NDArray[np.float32], rule: DecisionRul
     person = Templates.of(query)
     loosest = max(point.threshold for point in rule.points)
     chosen: list[Track] = []
-    for hit in sorted(find(tracks, query, rule, gap=-math.inf), key=lambda hit: hit.distance):
+    for hit in sorted(find(tracks, query, rule, DEFAULT_FPIR, gap=-math.inf), key=lambda hit: hit.distance):
         (track,) = hit.tracks
         alone = templates_of(track.faces).near(person).alone
         rivals = (min(track.end, other.end) - max(track.start, other.start) > TOGETHER for other in chosen)

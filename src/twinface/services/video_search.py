@@ -22,6 +22,10 @@ from twinface.core.video import Track, TrackFace
 from twinface.errors import ContractMismatch
 from twinface.services.likeness import Templates, templates_of
 
+SEARCH_FPIR = 0.05
+"""Of twenty videos without the person one may show her all the same: whoever searches looks at what was found, and
+misses cost more than a second look."""
+
 CONFIRM = 2
 """Faces of a track that must agree."""
 
@@ -87,7 +91,7 @@ def find(
     tracks: Sequence[Track],
     query: NDArray[np.float32],
     rule: DecisionRule,
-    fpir: float = DEFAULT_FPIR,
+    fpir: float = SEARCH_FPIR,
     *,
     gap: float = GAP,
     confirm: int = CONFIRM,
@@ -123,7 +127,7 @@ def find(
 
 
 def search_point(
-    tracks: Sequence[Track], photos: int, rule: DecisionRule, fpir: float = DEFAULT_FPIR
+    tracks: Sequence[Track], photos: int, rule: DecisionRule, fpir: float = SEARCH_FPIR
 ) -> IdentificationPoint:
     """The threshold that `find` holds tracks to that have faces enough, for reports."""
     return _points(rule, photos * sum(len(track.faces) for track in tracks), fpir)[0]

@@ -16,10 +16,10 @@ from twinface.app.cli import options
 from twinface.app.cli.opening import open_gallery
 from twinface.app.cli.output import TROUBLE, complain, console, counted, printable, write_json
 from twinface.core.files import shown, write_atomically
-from twinface.core.identification import DEFAULT_FPIR
 from twinface.core.rates import scientific
 from twinface.core.wording import percent
 from twinface.errors import OutputError, SourceError, TwinFaceError
+from twinface.services.video_search import SEARCH_FPIR
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ def search(
     key_file: options.KeyFile = None,
     fpir: Annotated[
         float, typer.Option("--fpir", help="How often a video without the person may show her all the same.")
-    ] = DEFAULT_FPIR,
+    ] = SEARCH_FPIR,
     out: Annotated[Path | None, options.path("--out", "Folder for report.html, hits.json and hits.csv.")] = None,
     clips: Annotated[
         bool, typer.Option("--clips", help="With --out: cut each hit out of its video, as it is.")
@@ -116,7 +116,7 @@ def index(
 
     recognizer = load(model, detector=detector, providers=provider, threads=threads)
     done = _Done()
-    for indexed in _indexed(videos, recognizer, _Asked(Sampling(rate, longest, beside), anew, DEFAULT_FPIR), done):
+    for indexed in _indexed(videos, recognizer, _Asked(Sampling(rate, longest, beside), anew, SEARCH_FPIR), done):
         tracks = indexed.index.tracks
         words = "known already" if indexed.known else "searched"
         typer.echo(f"{shown(indexed.path)}: {words}, {counted(len(tracks), 'face')} followed")

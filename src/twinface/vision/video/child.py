@@ -115,7 +115,7 @@ class Link:
 
 
 def decode(link: Link) -> None:
-    """Hands over the frames of what the parent asks for.
+    """Hands over the frames of what the parent asks for; when the parent closes the source, the process ends.
 
     Raises:
         Refusal: it cannot be read, or no further.
@@ -149,8 +149,9 @@ def decode(link: Link) -> None:
         slots = link.slots(height * width * 3)
         slot = None if slots is None else slots.take(wait=not reader.live)
         if link.closed or slots is None:
-            reader.close()
-            return
+            if reader.live:  # as a camera's server wants it
+                reader.close()
+            os._exit(0)  # freeing the codec may wait for FFmpeg's threads while they wait for Python's lock
         if slot is None:  # of a live source a newer frame will come
             continue
         try:

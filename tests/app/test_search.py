@@ -194,6 +194,14 @@ def test_what_cannot_be_done_is_said_in_one_line(
     cli("search", video, *(word.format(examples=examples) for word in words)).refuses(said)
 
 
+def test_live_ends_at_the_first_sure_sight(cli: Cli, own_cache: Path, video: Path, examples: Path) -> None:
+    done = cli("search", "--live", video, "--for", examples / "collins_reshoot.jpg")
+    assert (done.status, "appeared" in done.out) == (0, True)
+    cli("search", video, "--live", video, "--for", examples / "collins.jpg").refuses("--live takes --for")
+    cli("search", "--live", video).refuses("--live takes --for")
+    cli("search", video, "--exec", "true", "--for", examples / "collins.jpg").refuses("which videos?")
+
+
 def test_a_folder_without_videos(cli: Cli, own_cache: Path, tmp_path: Path, examples: Path) -> None:
     (tmp_path / "empty").mkdir()
     cli("search", tmp_path / "empty", "--for", examples / "collins.jpg").refuses("holds no videos")

@@ -42,7 +42,9 @@ Anew = Annotated[bool, typer.Option("--anew", help="Search the video anew, whate
 
 
 def search(
-    videos: Videos,
+    videos: Annotated[
+        list[Path] | None, typer.Argument(help="Videos, or folders of videos.", metavar="VIDEO...")
+    ] = None,
     photos: Annotated[
         list[Path] | None, typer.Option("--for", help="A photo of whom to find; repeat for more, they help.")
     ] = None,
@@ -50,6 +52,13 @@ def search(
     unknown_clusters: Annotated[
         bool, typer.Option("--unknown-clusters", help="Group everybody in the videos instead: who else is here?")
     ] = False,
+    live: Annotated[
+        str | None,
+        typer.Option("--live", help="A camera or stream to wait at instead; ends at the first sure sight of --for."),
+    ] = None,
+    command: Annotated[
+        str | None, typer.Option("--exec", help="With --live: run this at each sight, and go on; see watch --help.")
+    ] = None,
     gallery: options.Gallery = None,
     key_file: options.KeyFile = None,
     fpir: Annotated[
@@ -74,9 +83,20 @@ def search(
     The first question about a video searches it; the faces are kept in an index, so that the next one takes seconds.
     Ctrl-C keeps what was done: the same command goes on from there.
     """
+    from twinface.app.cli.watch import watch
     from twinface.app.seeking import photo_templates, subject_templates
     from twinface.app.video import Sampling
 
+    if live is not None:
+        if videos or not photos or subject is not None or unknown_clusters or out is not None:
+            raise TwinFaceError("--live takes --for PHOTO and no videos; twinface watch --gallery names everybody")
+        watch(
+            live, photos=photos, command=command, longest=longest, json=json, model=model, detector=detector,
+            provider=provider, threads=threads,
+        )  # fmt: skip
+        return
+    if not videos or command is not None:
+        raise TwinFaceError("which videos? name some, or a camera with --live (to which --exec belongs)")
     if sum((bool(photos), subject is not None, unknown_clusters)) != 1:
         raise TwinFaceError("whom to find? say one of --for PHOTO, --subject NAME, --unknown-clusters")
     if clips and out is None:

@@ -204,7 +204,8 @@ def begun(said: str) -> tuple[int, str]:
 
 
 READING = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
 from twinface.vision.video import ring as video_ring
 from twinface.vision.video.source import open_video
 

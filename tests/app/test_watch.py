@@ -355,7 +355,11 @@ def test_it_ends_cleanly_when_it_is_told_to(
         *map(str, (long, "-g", friends, "--record", tmp_path / "seen.mp4")),
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TWINFACE_")}
-    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored, and so the child
+    try:
+        child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert child.stdout is not None
     assert "Eileen appeared" in child.stdout.readline()
     child.send_signal(number)

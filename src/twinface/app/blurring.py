@@ -26,7 +26,7 @@ from twinface.core.video import Sighting, Track
 from twinface.services.likeness import Templates, templates_of
 from twinface.services.recognition import Recognizer
 from twinface.services.video_search import CONFIRM, find
-from twinface.vision.blurring import Area, Style, check_copy, obscure, write_copy
+from twinface.vision.video.blurring import Area, Style, check_copy, obscure, write_copy
 from twinface.vision.video.source import VideoOptions, VideoSource, open_video
 
 AROUND = 0.5

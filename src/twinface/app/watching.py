@@ -92,7 +92,7 @@ def make_watcher(
     """
     from twinface.app.video_index import thumbnail
     from twinface.core.tracking import TrackingOptions
-    from twinface.vision.following import CorrelationFollower
+    from twinface.vision.video.following import CorrelationFollower
 
     usual = TrackOptions()
     tracking = TrackingOptions(absence=max(usual.tracking.absence, 2.5 / options.rate))

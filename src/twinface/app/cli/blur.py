@@ -71,7 +71,7 @@ def blur(
     from twinface.app.blurring import Blurring, blur_video
     from twinface.app.seeking import photo_templates, subject_templates
     from twinface.app.video import Sampling
-    from twinface.vision.blurring import check_copy
+    from twinface.vision.video.blurring import check_copy
 
     check_copy(video, out)
     how = Blurring(style.value, sound, Sampling(rate, longest))

@@ -376,7 +376,7 @@ def _write(
     lines = table.getvalue().encode("utf-8", "backslashreplace")
     write_atomically(out / "hits.csv", lambda file: file.write(lines), private=True)
     for indexed, hits in clipped:
-        from twinface.vision.clips import cut_clip
+        from twinface.vision.video.clips import cut_clip
 
         for number, hit in enumerate(hits, 1):
             cut_clip(indexed.path, out / f"{indexed.path.stem}-{number}{indexed.path.suffix}", hit.start, hit.end)

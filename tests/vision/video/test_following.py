@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twinface.core.types import Box
-from twinface.vision.following import CorrelationFollower
+from twinface.vision.video.following import CorrelationFollower
 
 
 def texture(seed: int, side: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from twinface.core.types import Box, Image
 from twinface.errors import OutputError
 from twinface.services.recognition import Recognizer
-from twinface.vision.blurring import Area, Style, enlarged, obscure, write_copy
+from twinface.vision.video.blurring import Area, Style, enlarged, obscure, write_copy
 from twinface.vision.video.source import open_video
 
 av = pytest.importorskip("av", reason="PyAV is not installed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -256,8 +255,3 @@ class GalleryInfo:
     templates: int
     size: int
     expiring: int
-
-
-def uids_of(subjects: Sequence[Subject]) -> list[str]:
-    """Their uids, in order."""
-    return [subject.uid for subject in subjects]

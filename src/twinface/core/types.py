@@ -20,6 +20,10 @@ MIRRORED = (1, 0, 2, 4, 3)
 UNIT_TOLERANCE = 1e-3
 """How far a template's length may be from one."""
 
+DOUBTFUL = 0.8
+"""Share of a picture's best score below which a detection is doubtful: a patch of cloth that the detector half takes
+for a face is neither the largest one nor a rival of one."""
+
 
 def _frozen(values: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.float32]:
     array = np.array(values, dtype=np.float32)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from twinface.core.ports import Analyzer
-from twinface.core.types import Analysis, Face, Image, Quality
+from twinface.core.types import DOUBTFUL, Analysis, Face, Image, Quality
 from twinface.errors import FaceError, NoFace, PoorQuality, SeveralFaces
 
 NO_FACE, SEVERAL_FACES = "no face", "several faces"
@@ -18,9 +18,6 @@ NO_FACE, SEVERAL_FACES = "no face", "several faces"
 SHARP, CLOSE = 0.43, 54.0
 """Sharpness and eye distance, pixels, beyond which a face is no better: what sharp LFW faces have, and how far apart
 the eyes are in the crops that encoders see."""
-
-DOUBTFUL = 0.8
-"""Share of the frame's best score below which a detection is no second face: cloth may be half taken for one."""
 
 FINER = 4
 """Spans kept for every part of a recording whose length is not known before its end."""

@@ -16,7 +16,7 @@ from twinface.core.files import shown
 from twinface.core.naming import clean_name, name_key
 from twinface.core.ports import Analyzer, GalleryStore
 from twinface.core.subjects import Entry, NewSample
-from twinface.core.types import Analysis, Face
+from twinface.core.types import DOUBTFUL, Analysis, Face
 from twinface.errors import FaceError, GalleryError, ImageError, NoFace, SeveralFaces
 from twinface.services.recognition import FaceChoice, choose
 
@@ -30,9 +30,6 @@ BATCH = 16
 
 DOMINANT = 4.0
 """How many times as large as every other face one must be to be the picture's face beyond doubt."""
-
-DOUBTFUL = 0.8
-"""Share of the best score below which a detection is no rival."""
 
 
 @dataclass(frozen=True, eq=False)

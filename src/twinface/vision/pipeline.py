@@ -17,16 +17,12 @@ import PIL
 
 from twinface.core.contract import EncoderContract
 from twinface.core.ports import Detector, Encoder
-from twinface.core.types import Analysis, Detection, Face, Image, Seconds, Template
+from twinface.core.types import DOUBTFUL, Analysis, Detection, Face, Image, Seconds, Template
 from twinface.errors import PoorQuality
 from twinface.vision.alignment import align
 from twinface.vision.images import DEFAULT_LIMITS, DecodeLimits, ImageSource, decode
 from twinface.vision.landmarks import landmarks_from_box
 from twinface.vision.quality import QualityLimits, assess
-
-DOUBTFUL = 0.8
-"""Share of the picture's best score below which a detection comes after all others, whatever its size: a patch of cloth
-that the detector half takes for a face must not pass for the largest one."""
 
 SHAPING = ("contract", "geometry", "similarity", "types")
 """Modules of the core that shape templates, as all of this room do."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +10,8 @@ import typer
 
 from twinface.app.cli import options
 from twinface.app.cli.opening import open_gallery
-from twinface.app.cli.output import complain, console, counted
+from twinface.app.cli.output import complain, counted
+from twinface.app.cli.progress import video_progress
 from twinface.core.files import shown
 from twinface.errors import TwinFaceError
 
@@ -86,7 +85,7 @@ def blur(
         recognizer = load(model, detector=detector, providers=provider, threads=threads)
         if photos:
             keep = photo_templates(recognizer, photos)
-    with _bars(video) as bar:
+    with video_progress(video) as bar:
         done = blur_video(video, out, recognizer, how, keep=keep, searching=bar("searching"), blurring=bar("blurring"))
     for note in done.notes:
         complain(f"{shown(video)}: {note}")
@@ -96,23 +95,3 @@ def blur(
         f"{shown(out)}: {counted(done.followed, 'face')} followed, {done.hidden:,} hidden, {done.kept:,} kept; look "
         "through it before you publish it, for a face that was not found stays visible"
     )
-
-
-@contextmanager
-def _bars(path: Path) -> Iterator[Callable[[str], Callable[[float | None], Callable[[float], object]]]]:
-    """Bars in seconds of the video, one for each kind of work, shown once it begins."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    shown_on = console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-               TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=shown_on, transient=True, disable=not shown_on.is_terminal) as bars:
-
-        def bar(work: str) -> Callable[[float | None], Callable[[float], object]]:
-            def began(duration: float | None) -> Callable[[float], object]:
-                task = bars.add_task(f"{work} {shown(path.name)}", total=duration)
-                return lambda time: bars.update(task, completed=time)
-
-            return began
-
-        yield bar

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from twinface.app.cli.output import console
+from twinface.core.files import shown
 
 
 @contextmanager
@@ -19,3 +21,23 @@ def progress(words: str, total: int) -> Iterator[Callable[[], object]]:
     with Progress(*columns, console=shown_on, transient=True, disable=not shown_on.is_terminal) as bar:
         task = bar.add_task(words, total=total)
         yield lambda: bar.advance(task)
+
+
+@contextmanager
+def video_progress(path: Path) -> Iterator[Callable[[str], Callable[[float | None], Callable[[float], object]]]]:
+    """Bars in seconds of the video, one for each kind of work, shown once it begins."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    shown_on = console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+               TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=shown_on, transient=True, disable=not shown_on.is_terminal) as bars:
+
+        def bar(work: str) -> Callable[[float | None], Callable[[float], object]]:
+            def began(duration: float | None) -> Callable[[float], object]:
+                task = bars.add_task(f"{work} {shown(path.name)}", total=duration)
+                return lambda time: bars.update(task, completed=time)
+
+            return began
+
+        yield bar

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,7 @@ import typer
 from twinface.app.cli import options
 from twinface.app.cli.opening import open_gallery
 from twinface.app.cli.output import TROUBLE, complain, console, counted, printable, write_json
+from twinface.app.cli.progress import video_progress
 from twinface.core.files import shown, write_atomically
 from twinface.core.rates import scientific
 from twinface.core.wording import percent
@@ -175,8 +175,8 @@ def _indexed(videos: Sequence[Path], recognizer: Recognizer, asked: _Asked, done
 
     for path in gather_videos(list(videos)):
         try:
-            with _bar(path) as began:
-                indexed = index_video(path, recognizer, asked.sampling, anew=asked.anew, began=began)
+            with video_progress(path) as bar:
+                indexed = index_video(path, recognizer, asked.sampling, anew=asked.anew, began=bar("searching"))
         except (SourceError, OutputError) as error:
             complain(str(error))
             done.failed += 1
@@ -188,23 +188,6 @@ def _indexed(videos: Sequence[Path], recognizer: Recognizer, asked: _Asked, done
         if indexed.remark:
             complain(indexed.remark)
         yield indexed
-
-
-@contextmanager
-def _bar(path: Path) -> Iterator[Callable[[float | None], Callable[[float], object]]]:
-    """A bar in seconds of the video, shown once there is something to search."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    shown_on = console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-               TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=shown_on, transient=True, disable=not shown_on.is_terminal) as bar:
-
-        def began(duration: float | None) -> Callable[[float], object]:
-            task = bar.add_task(f"searching {shown(path.name)}", total=duration)
-            return lambda time: bar.update(task, completed=time)
-
-        yield began
 
 
 def _answer(

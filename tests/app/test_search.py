@@ -197,6 +197,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
 def test_live_ends_at_the_first_sure_sight(cli: Cli, own_cache: Path, video: Path, examples: Path) -> None:
     done = cli("search", "--live", video, "--for", examples / "collins_reshoot.jpg")
     assert (done.status, "appeared" in done.out) == (0, True)
+    cli("search", "--live", video, "--for", examples / "collins.jpg", "--fpir", "2").refuses("FPIR 2")
     cli("search", video, "--live", video, "--for", examples / "collins.jpg").refuses("--live takes --for")
     cli("search", "--live", video).refuses("--live takes --for")
     cli("search", video, "--exec", "true", "--for", examples / "collins.jpg").refuses("which videos?")

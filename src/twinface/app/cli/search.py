@@ -16,6 +16,7 @@ from twinface.app.cli.opening import open_gallery
 from twinface.app.cli.output import TROUBLE, complain, console, counted, printable, write_json
 from twinface.app.cli.progress import video_progress
 from twinface.core.files import shown, write_atomically
+from twinface.core.identification import DEFAULT_FPIR
 from twinface.core.rates import scientific
 from twinface.core.wording import percent
 from twinface.errors import OutputError, SourceError, TwinFaceError
@@ -62,8 +63,9 @@ def search(
     gallery: options.Gallery = None,
     key_file: options.KeyFile = None,
     fpir: Annotated[
-        float, typer.Option("--fpir", help="How often a video without the person may show her all the same.")
-    ] = SEARCH_FPIR,
+        float | None,
+        typer.Option("--fpir", help="How often a video without her may show her all the same; 0.05, with --live 0.01."),
+    ] = None,
     out: Annotated[Path | None, options.path("--out", "Folder for report.html, hits.json and hits.csv.")] = None,
     clips: Annotated[
         bool, typer.Option("--clips", help="With --out: cut each hit out of its video, as it is.")
@@ -91,8 +93,8 @@ def search(
         if videos or not photos or subject is not None or unknown_clusters or out is not None:
             raise TwinFaceError("--live takes --for PHOTO and no videos; twinface watch --gallery names everybody")
         watch(
-            live, photos=photos, command=command, longest=longest, json=json, model=model, detector=detector,
-            provider=provider, threads=threads,
+            live, photos=photos, command=command, fpir=DEFAULT_FPIR if fpir is None else fpir, longest=longest,
+            json=json, model=model, detector=detector, provider=provider, threads=threads,
         )  # fmt: skip
         return
     if not videos or command is not None:
@@ -103,7 +105,7 @@ def search(
         raise TwinFaceError("--clips need a folder to lie in: say --out DIR")
     _check_folder(out)
     sampling = Sampling(rate, longest, beside)
-    asked = _Asked(sampling, anew, fpir)
+    asked = _Asked(sampling, anew, SEARCH_FPIR if fpir is None else fpir)
     if subject is not None:
         with open_gallery(gallery, key_file, detector=detector, providers=provider, threads=threads) as opened:
             who, query = subject_templates(opened.store, subject)

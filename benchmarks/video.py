@@ -45,8 +45,8 @@ from twinface.app.benchmarking.peers import FaceRecognition
 from twinface.app.benchmarking.spread import Spread, spread
 from twinface.app.gallery import Gallery
 from twinface.app.machine import cores, peak_memory, processor, versions
-from twinface.app.video import Indexed, Sampling, index_video
-from twinface.app.video_index import ENDING, IndexWriter, key_of, search_video, thumbnail
+from twinface.app.video.index import ENDING, IndexWriter, key_of, search_video, thumbnail
+from twinface.app.video.indexing import Indexed, Sampling, index_video
 from twinface.core.naming import clean_name
 from twinface.core.types import Image
 from twinface.core.video import Track, VideoFrame, VideoInfo

@@ -12,11 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from twinface.app import blurring
-from twinface.app.blurring import Plan, clear
+from twinface.app.video import blurring
+from twinface.app.video.blurring import Plan, clear
+from twinface.core.identification import DEFAULT_FPIR
 from twinface.core.types import Box, Image, Quality
 from twinface.core.video import Sighting, Track, TrackFace, VideoFrame
 from twinface.services.recognition import Recognizer
+from twinface.services.video_search import search_point
 from twinface.vision.video.source import VideoOptions, open_video
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
@@ -200,6 +202,9 @@ def test_refusals(film: Path, tmp_path: Path, cli: Callable[..., Any], examples:
     cli("blur", no_video, "--out", new, "--all").refuses("not a video")
     cli("blur", tmp_path / "none.mp4", "--out", new, "--all").refuses("no such video")
     cli("blur", film, "--out", new).refuses("--all, --others")
+    cli("blur", tmp_path, "--out", new, "--all").refuses("is a folder")
+    own = ("--others", "--subject", "Ada", "--model", "resnet29")
+    cli("blur", film, "--out", new, *own).refuses("a gallery is searched with its own model")
     cli("blur", film, "--out", new, "--all", "--others").refuses("--all, --others")
     cli("blur", film, "--out", new, "--all", "--for", examples / "hopper.jpg").refuses("--others")
     cli("blur", film, "--out", new, "--others").refuses("--for")
@@ -267,16 +272,15 @@ def test_a_kept_box_is_certain_between_its_faces_only() -> None:
     assert [box.corners for box in plan.kept(0.5)] == [pytest.approx((100, 0, 140, 50))]
 
 
+def of(number: int, vectors: Sequence[NDArray[np.float32]], start: float = 0.0) -> Track:
+    """A track with a face each second."""
+    plain = track(number, [(start, 0), (start + 4, 0)], [start + place for place in range(len(vectors))])
+    faces = [TrackFace(face.time, face.box, FIT, one) for face, one in zip(plain.faces, vectors, strict=True)]
+    return Track(number, plain.sightings, tuple(faces))
+
+
 def test_a_track_without_faces_enough_or_with_anothers_is_not_clear(recognizer: Recognizer) -> None:
-    size = 8
-    near, far = np.eye(2, size, dtype=np.float32)
-
-    def of(number: int, vectors: Sequence[NDArray[np.float32]], start: float = 0.0) -> Track:
-        times = [start + place for place in range(len(vectors))]
-        plain = track(number, [(start, 0), (start + 4, 0)], times)
-        faces = [TrackFace(face.time, face.box, FIT, one) for face, one in zip(plain.faces, vectors, strict=True)]
-        return Track(number, plain.sightings, tuple(faces))
-
+    near, far = np.eye(2, 8, dtype=np.float32)
     tracks = [
         of(1, [near, near]),
         of(2, [near], 10),
@@ -286,3 +290,20 @@ def test_a_track_without_faces_enough_or_with_anothers_is_not_clear(recognizer: 
     ]
     assert clear(tracks, near[None], recognizer.rule) == {1}
     assert len(clear([of(1, [near, near]), of(2, [near, near])], near[None], recognizer.rule)) == 1
+
+
+def test_a_track_is_clear_by_itself_not_by_another(recognizer: Recognizer) -> None:
+    """Whoever is clearly there does not vouch for a track that only looks like hers."""
+    rule = recognizer.rule
+    person, aside, stranger = np.eye(3, 8, dtype=np.float32)
+
+    def away(distance: float) -> NDArray[np.float32]:
+        angle = 2 * np.arcsin(distance / 2)
+        return np.asarray(np.cos(angle) * person + np.sin(angle) * aside, np.float32)
+
+    strangers = [of(number, [stranger], 10.0 * number) for number in range(3, 40)]
+    limit = search_point(strangers, 1, rule, DEFAULT_FPIR).threshold
+    doubtful = (limit + rule.point().threshold) / 2
+    assert limit < doubtful < rule.point().threshold
+    tracks = [of(1, [away(0.9 * limit)] * 2), of(2, [away(doubtful)] * 2, 10.0), *strangers]
+    assert clear(tracks, person[None], rule) == {1}

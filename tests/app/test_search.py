@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twinface.app.video_report import Moment, Section, clock, write_report
+from twinface.app.video.report import Moment, Section, clock, write_report
 
 av = pytest.importorskip("av")
 
@@ -73,10 +74,40 @@ def test_a_second_question_takes_the_index(
     assert cli("index", video).status == 0
     (index,) = (own_cache / "videos").iterdir()
     assert index.stat().st_mode & 0o077 == 0
-    monkeypatch.setattr("twinface.app.video.search_video", None)  # whoever searches now fails
+    monkeypatch.setattr("twinface.app.video.indexing.open_video", None)  # whoever so much as opens it fails
     again = cli("index", video)
     assert (again.status, "known already" in again.out) == (0, True)
     assert cli("search", video, "--for", examples / "collins_reshoot.jpg").status == 0
+
+
+@pytest.mark.parametrize("beside", [(), ("--beside",)], ids=["cache", "beside"])
+def test_what_hides_faces_leaves_the_answers_be(
+    cli: Cli,
+    own_cache: Path,
+    video: Path,
+    examples: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    beside: tuple[str, ...],
+) -> None:
+    """An index for `search` and one for `blur`, which is denser, live side by side."""
+    copy = tmp_path / "film.mp4"
+    copy.write_bytes(video.read_bytes())
+    question = ("search", copy, "--for", examples / "collins.jpg", "--json", *beside)
+    first = cli(*question)
+    cli("blur", copy, "--all", "--out", tmp_path / "safe.mp4")
+    monkeypatch.setattr("twinface.app.video.indexing.search_video", None)  # whoever searches now fails
+    assert cli(*question).out == first.out
+    assert cli("blur", copy, "--all", "--out", tmp_path / "again.mp4").status == 0
+    assert json.loads(cli("data", "cache", "--json").out)["indexes"]["videos"] == 1
+    cli("data", "cache", "--clear")
+    assert list((own_cache / "videos").iterdir()) == []
+
+
+def test_an_index_of_one_purpose_replaces_the_older(cli: Cli, own_cache: Path, video: Path) -> None:
+    for rate in ("5", "4"):
+        cli("index", video, "--rate", rate)
+    assert len(list((own_cache / "videos").iterdir())) == 1
 
 
 def test_the_cache_tells_of_indexes_and_forgets_them(cli: Cli, own_cache: Path, video: Path) -> None:
@@ -124,17 +155,42 @@ def test_the_report_opens_from_disk(cli: Cli, own_cache: Path, video: Path, tmp_
     out = tmp_path / "report"
     done = cli("search", video, "--for", examples / "collins.jpg", "--out", out, "--clips")
     assert done.status == 0
-    assert {path.name for path in out.iterdir()} == {"report.html", "hits.json", "hits.csv", "film-1.mp4"}
+    assert {path.name for path in out.iterdir()} == {"report.html", "hits.json", "hits.csv", "film-1.0-2.8.mp4"}
     page = (out / "report.html").read_text()
     assert "data:image/jpeg;base64," in page
     assert 'src="../' in page
     assert "http" not in page.replace("http-equiv", "")
     (row,) = list(csv.DictReader((out / "hits.csv").read_text().splitlines()))
     assert abs(float(row["start"]) - SCENE["collins"][0]) <= 0.3
-    with av.open(str(out / "film-1.mp4")) as clip:
+    with av.open(str(out / "film-1.0-2.8.mp4")) as clip:
         frames = sum(1 for _ in clip.decode(video=0))
     assert 20 <= frames <= 70
     assert all(path.stat().st_mode & 0o077 == 0 for path in out.glob("hits.*"))
+
+
+def test_a_second_answer_takes_the_place_of_the_first(
+    cli: Cli, own_cache: Path, video: Path, tmp_path: Path, examples: Path
+) -> None:
+    """Of two videos of one name each has its clips, and the folder can be used again."""
+    twin = tmp_path / "other" / video.name
+    twin.parent.mkdir()
+    film(twin, examples, SCENE, 8.0)
+    words = ("search", video, twin, "--for", examples / "collins.jpg", "--out", tmp_path / "report", "--clips")
+    assert [cli(*words).status for _ in range(2)] == [0, 0]
+    clips = sorted(path.name for path in (tmp_path / "report").glob("*.mp4"))
+    assert clips == ["film-1-1.0-2.8.mp4", "film-2-1.0-2.8.mp4"]
+    assert not list((tmp_path / "report").glob(".*"))
+
+
+def test_a_clip_that_cannot_be_cut_is_told_and_the_answer_stays(
+    cli: Cli, own_cache: Path, video: Path, tmp_path: Path, examples: Path
+) -> None:
+    (tmp_path / "report" / "film-1.0-2.8.mp4").mkdir(parents=True)
+    done = cli("search", video, "--for", examples / "collins.jpg", "--out", tmp_path / "report", "--clips")
+    assert done.status == 2
+    assert "film-1.0-2.8.mp4: cannot be written" in done.err
+    assert (tmp_path / "report" / "report.html").exists()
+    assert not list((tmp_path / "report").glob(".*"))
 
 
 def test_videos_that_cannot_be_read_do_not_stop_the_others(
@@ -152,7 +208,7 @@ def test_an_interruption_keeps_what_was_found_and_goes_on(
     cli: Cli, own_cache: Path, video: Path, tmp_path: Path, examples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C in the second video: the first one's hits are told, and the same command ends the work."""
-    from twinface.app import video_index
+    from twinface.app.video import index as video_index
     from twinface.services.tracks import TrackBuilder
 
     second = film(tmp_path / "second.mp4", examples, {"collins": (0.5, 3.5)}, 4.0)
@@ -166,17 +222,21 @@ def test_an_interruption_keeps_what_was_found_and_goes_on(
 
     monkeypatch.setattr(TrackBuilder, "feed", feed)
     monkeypatch.setattr(video_index, "PERIOD", 0.0)
-    words = ("search", video, second, "--for", examples / "collins_reshoot.jpg", "--json", "--rate", "10")
+    page = tmp_path / "report" / "report.html"
+    words = ("search", video, second, "--for", examples / "collins_reshoot.jpg", "--json", "--rate", "10",
+             "--out", page.parent)  # fmt: skip
     cut = cli(*words)
     while cut.status != 130 and len(fed) < 45:
         cut = cli(*words, "--anew")
     assert cut.status == 130
     told = json.loads(cut.out)
     assert not told["complete"]
+    assert ("interrupted" in page.read_text()) if told["videos"] else not page.exists()
     monkeypatch.setattr(TrackBuilder, "feed", really)
     whole = cli(*words)
     assert whole.status == 0
     assert [len(one["intervals"]) for one in json.loads(whole.out)["videos"]] == [1, 1]
+    assert "interrupted" not in page.read_text()
 
 
 @pytest.mark.parametrize(
@@ -186,12 +246,32 @@ def test_an_interruption_keeps_what_was_found_and_goes_on(
         (("--for", "a.jpg", "--subject", "Ada"), "whom to find?"),
         (("--for", "none.jpg"), "no such file"),
         (("--for", "{examples}/two_faces.jpg", "--clips"), "--clips need a folder"),
+        (("--for", "{examples}/hopper.jpg", "--rate", "inf"), "--rate"),
+        (("--for", "{examples}/hopper.jpg", "--rate", "nan"), "--rate"),
+        (("--for", "{examples}/hopper.jpg", "--fpir", "2"), "FPIR 2"),
+        (("--subject", "Ada", "--model", "resnet29"), "a gallery is searched with its own model"),
+        (("--for", "{examples}/hopper.jpg", "--out", "{examples}/hopper.jpg"), "the folder cannot be made"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
-    cli: Cli, own_cache: Path, video: Path, examples: Path, words: tuple[str, ...], said: str
+    cli: Cli,
+    own_cache: Path,
+    video: Path,
+    examples: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    said: str,
 ) -> None:
+    monkeypatch.setattr("twinface.app.video.indexing.search_video", None)  # nothing of it takes a search to be found
     cli("search", video, *(word.format(examples=examples) for word in words)).refuses(said)
+
+
+def test_a_folder_that_takes_no_files_is_refused_before_the_search(
+    cli: Cli, own_cache: Path, video: Path, examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: not mode & os.W_OK)
+    monkeypatch.setattr("twinface.app.video.indexing.search_video", None)  # whoever searches now fails
+    cli("search", video, "--for", examples / "hopper.jpg", "--out", tmp_path / "r").refuses("nothing may be written")
 
 
 def test_live_ends_at_the_first_sure_sight(cli: Cli, own_cache: Path, video: Path, examples: Path) -> None:

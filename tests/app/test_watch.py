@@ -23,11 +23,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
-from twinface.app import watching
-from twinface.app.watching import Commands, EventLog, Recording
 from twinface.core.types import Image
 from twinface.core.video import VideoFrame, VideoInfo
-from twinface.errors import OutputError, SourceStalled, TwinFaceError
+from twinface.errors import SourceStalled
 
 av = pytest.importorskip("av", reason="PyAV is not installed")
 
@@ -407,6 +405,15 @@ class TestWrongUsage:
         cli("watch", film, "--events", film).refuses("is the video watched")
         assert film.read_bytes() == before
 
+    def test_events_are_added_to_events_only(self, cli: Cli, film: Path, friends: Path, tmp_path: Path) -> None:
+        before = friends.read_bytes()
+        cli("watch", film, "-g", friends, "--events", friends).refuses("holds no events")
+        assert friends.read_bytes() == before
+        for _ in range(2):
+            cli("watch", film, "-g", friends, "--events", tmp_path / "e.jsonl")
+        told = [line["event"] for line in lines((tmp_path / "e.jsonl").read_text())]
+        assert told == 2 * told[: len(told) // 2] != []
+
     @pytest.mark.parametrize("fpir", ["0", "1.5", "nan"])
     def test_a_rate_that_cannot_be(self, cli: Cli, film: Path, friends: Path, fpir: str) -> None:
         cli("watch", film, "-g", friends, "--fpir", fpir, "--seconds", "0.5").refuses("FPIR")  # nobody is there yet
@@ -419,92 +426,3 @@ class TestWrongUsage:
         cli("watch", tmp_path / "nowhere.mp4", "-g", friends, *out).refuses("nowhere.mp4")
         cli("watch", "http://me:sesame@127.0.0.1:9/", "-g", friends, *out).refuses("http://***@127.0.0.1:9")
         assert sorted(tmp_path.iterdir()) == before
-
-
-class TestRecording:
-    def test_frames_keep_their_times_and_one_size(self, tmp_path: Path) -> None:
-        times = [5.0, 5.1, 5.1000001, 5.75, 9.2]
-        with Recording(tmp_path / "seen.mp4") as recording:
-            for number, at in enumerate(times):
-                recording.add(np.full((101 + number, 151, 3), 40 * number, np.uint8), at)
-        frames, _ = decoded(tmp_path / "seen.mp4")
-        assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.75, 4.2], abs=1e-3)
-        assert {(frame.width, frame.height) for frame in frames} == {(150, 100)}
-
-    def test_without_h264(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(av, "codecs_available", {"mpeg4"})
-        with Recording(tmp_path / "seen.mp4") as recording:
-            for at in (0.0, 0.1, 0.75, 1.2):
-                recording.add(np.zeros((100, 150, 3), np.uint8), at)
-        frames, _ = decoded(tmp_path / "seen.mp4")
-        assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.75, 1.2], abs=2e-3)
-
-    def test_one_whose_process_was_killed_can_be_played(self, tmp_path: Path) -> None:
-        if av.library_versions["libavformat"] < watching.HYBRID:
-            pytest.skip("this FFmpeg cannot do it")
-        with Recording(tmp_path / "seen.mp4") as recording:
-            for number in range(300):
-                recording.add(np.full((100, 150, 3), number % 200, np.uint8), number / 25)
-            (tmp_path / "killed.mp4").write_bytes((tmp_path / "seen.mp4").read_bytes())
-        frames, _ = decoded(tmp_path / "killed.mp4")
-        assert len(frames) >= 100
-        assert len(decoded(tmp_path / "seen.mp4")[0]) == 300
-
-    def test_nothing_is_left_of_one_without_frames(self, tmp_path: Path) -> None:
-        with Recording(tmp_path / "seen.mp4"):
-            pass
-        assert not list(tmp_path.iterdir())
-
-    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk here")
-    def test_a_full_disk(self, tmp_path: Path) -> None:
-        (tmp_path / "events.jsonl").symlink_to("/dev/full")
-        with EventLog(tmp_path / "events.jsonl") as log, pytest.raises(OutputError, match="cannot be written"):
-            log.add({"event": "appeared"})
-
-    def test_a_folder_in_the_place_of_the_log(self, tmp_path: Path) -> None:
-        with pytest.raises(OutputError, match="cannot be written"):
-            EventLog(tmp_path)
-
-
-class TestCommands:
-    def test_one_that_does_not_read_or_fails_is_no_trouble(self) -> None:
-        commands = Commands(shlex.join([sys.executable, "-c", "raise SystemExit(3)"]))
-        commands.run({"event": "appeared"})
-        assert commands.wait() == 0
-
-    def test_one_that_does_not_end_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        commands = Commands(shlex.join([sys.executable, "-c", "import sys; sys.stdin.read(); input()"]))
-        monkeypatch.setattr(
-            subprocess.Popen, "wait", lambda *_: (_ for _ in ()).throw(subprocess.TimeoutExpired("", 0))
-        )
-        commands.run({"event": "appeared"})
-        assert commands.wait(0.0) == 1
-        monkeypatch.undo()
-        assert commands.wait() == 0
-
-    def test_one_that_cannot_be_started(self, tmp_path: Path) -> None:
-        program = tmp_path / "program"
-        program.write_bytes(b"\x00 no program")
-        program.chmod(0o755)
-        with pytest.raises(TwinFaceError, match="cannot be started"):
-            Commands(str(program)).run({"event": "appeared"})
-
-
-def test_names_of_faces_are_drawn_in_place() -> None:
-    from twinface.core.identification import Candidate
-    from twinface.core.types import Box
-    from twinface.services.watching import Seen
-
-    image = np.full((200, 300, 3), 90, np.uint8)
-    image.setflags(write=False)
-    faces = [
-        Seen(1, Box(20, 60, 60, 60), Candidate("Ada", "1", 0.1, 0.99), False),
-        Seen(2, Box(120, 60, 60, 60), None, True),
-        Seen(3, Box(220, 60, 60, 60), None, False),
-        Seen(4, Box(900, 60, 60, 60), None, True),
-    ]
-    drawn = watching.draw_seen(image, faces)
-    assert drawn.shape == image.shape
-    assert (image == 90).all()
-    assert all((drawn[50:130, left : left + 70] != 90).any() for left in (15, 115, 215))
-    assert (drawn[150:] == 90).all()

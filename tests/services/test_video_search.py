@@ -235,3 +235,28 @@ def test_a_larger_gallery_is_searched_more_strictly(store: SqliteGallery) -> Non
         entries.append(Entry(letters("c", place), NewSample(digest, Template(vector, MODEL))))
     store.enroll(entries)
     assert name_track(vague, store, RULE, 0.5) is None
+
+
+class TestWhoWasFound:
+    """A track found for sure vouches for another that would not do by itself."""
+
+    @staticmethod
+    def doubtful(start: float, share: float = 0.55) -> Track:
+        """Ada in bad light: too far from her photos for a whole video, near to herself a moment before."""
+        faces = tuple(face("a", start + place, toward="x", share=share) for place in range(3))
+        return Track(9, (Sighting(start, BOX, 0.9), Sighting(start + 3, BOX, 0.9)), faces)
+
+    def test_is_found_again(self) -> None:
+        share = next(share for share in np.arange(0.3, 0.7, 0.01) if not find([self.doubtful(30, share)], ADA, RULE))
+        again = self.doubtful(30, share)
+        assert spans(find([again], ADA, RULE)) == []
+        bridge = Track(2, track(2, "aaa", 10).sightings, self.doubtful(10, share - 0.1).faces)
+        assert spans(find([bridge, again], ADA, RULE)) == [(10, 13), (30, 33)]
+
+    def test_but_not_while_she_is_elsewhere(self) -> None:
+        share = next(share for share in np.arange(0.3, 0.7, 0.01) if not find([self.doubtful(30, share)], ADA, RULE))
+        bridge = Track(2, track(2, "aaa", 29, 33).sightings, self.doubtful(29, share - 0.1).faces)
+        assert spans(find([bridge, self.doubtful(30, share)], ADA, RULE)) == [(29, 33)]
+
+    def test_nobody_else_is(self) -> None:
+        assert spans(find([track(1, "aaa", 0), track(2, "bbb", 10), track(3, "xxx", 20)], ADA, RULE)) == [(0, 3)]

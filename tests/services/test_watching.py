@@ -273,6 +273,28 @@ class TestFrames:
             watching.feed(frame)
         assert watching.seen == ()
 
+    def test_what_is_followed_but_not_found_again_is_not_shown_for_long(self) -> None:
+        """Whatever was behind a face may look enough like it to be followed on."""
+
+        class Clings:
+            def __init__(self) -> None:
+                self.boxes: dict[int, Any] = {}
+
+            def remember(self, image: Any, boxes: Any, running: Any) -> None:
+                self.boxes |= boxes
+
+            def follow(self, image: Any) -> Any:
+                return self.boxes
+
+        stage = Stage([Actor("a", during(still(300), (0, 4)))], steps(4.8, 25))
+        builder = TrackBuilder(stage, TrackOptions(live=True), rule=RULE, follower=Clings())
+        watching = Watcher(builder, Register("a").name, WatchOptions(stale=None, rate=5))
+        shown = []
+        for frame in stage.frames():
+            watching.feed(frame)
+            shown += [frame.time] if watching.seen else []
+        assert 4 <= shown[-1] <= 4.5
+
     def test_an_old_frame_of_a_live_source_decides_nothing(self) -> None:
         stage = Stage([Actor("a", during(still(300), (0, 4)))], steps(12))
         late = {"by": 0.0}

@@ -3,6 +3,9 @@
 **One bad frame names nobody**: `CONFIRM` faces of a track must each be near enough by itself for the default operating
 point. A track with fewer faces needs them all, and is held to `FEW` times the false positive rate that was asked for.
 How near a track is, and what threshold that is held to: see `services.likeness`.
+
+**Who was found helps to find her again**: another track counts too that is near enough to the photos for the default
+operating point, is one person with a track found (`services.track_people`), and is never seen at once with one.
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ CONFIRM = 2
 
 FEW = 0.1
 """Share of the false positive identification rate that a track with fewer faces may have."""
+
+AGAIN_FMR = 1e-2
+"""How often somebody else's track may be near enough to one found; she has to be near the photos as well."""
 
 GAP = 2.0
 """Seconds between two tracks of a person up to which they are one appearance: she turned away, or was hidden."""
@@ -117,12 +123,15 @@ def find(
     person = Templates.of(query)
     faced = sorted((track for track in tracks if track.faces), key=lambda track: (track.start, track.number))
     points = _points(rule, len(person.vectors) * sum(len(track.faces) for track in faced), fpir)
-    found = []
-    for track in faced:
-        likeness = templates_of(track.faces).near(person)
-        if _sure(likeness.distance, likeness.alone, rule, points, confirm):
-            probability = rule.curve.probability(likeness.distance)
-            found.append(Hit((track,), track.faces[likeness.nearest], likeness.distance, probability))
+    looked = [(track, templates_of(track.faces)) for track in faced]
+    alike = [own.near(person) for _, own in looked]
+    sure = [_sure(one.distance, one.alone, rule, points, confirm) for one in alike]
+    known = [pair for pair, good in zip(looked, sure, strict=True) if good]
+    found = [
+        Hit((pair[0],), pair[0].faces[one.nearest], one.distance, rule.curve.probability(one.distance))
+        for pair, one, good in zip(looked, alike, sure, strict=True)
+        if good or (rule.point().accepts(one.distance) and _again(pair, known, rule))
+    ]
     return _joined(found, gap)
 
 
@@ -208,6 +217,18 @@ def _sure(
     point = points[0] if len(alone) >= confirm else points[1]
     agreeing = int((alone <= rule.point().threshold).sum())
     return point.accepts(distance) and agreeing >= min(confirm, len(alone))
+
+
+def _again(pair: tuple[Track, Templates], known: Sequence[tuple[Track, Templates]], rule: DecisionRule) -> bool:
+    """Whether a track shows once more whom others are known to show."""
+    track, own = pair
+    if any(track.start < other.end and other.start < track.end for other, _ in known):
+        return False
+    return any(
+        own.near(templates).distance
+        <= identification_point(rule, len(own.vectors) * len(templates.vectors), AGAIN_FMR).threshold
+        for _, templates in known
+    )
 
 
 def _joined(hits: Sequence[Hit], gap: float) -> list[Hit]:

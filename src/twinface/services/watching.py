@@ -28,6 +28,12 @@ Namer = Callable[[Track | RunningTrack], Candidate | None]
 STALE = 1.0
 """Seconds from which on a frame of a live source is too old."""
 
+MISSED = 2
+"""Searches that may miss a face which is followed all the same, before it counts as out of sight."""
+
+NAMING = 1.0
+"""Seconds that pass until somebody who is back is named: so much longer than the cooldown she is remembered."""
+
 MOMENT = 1e-6
 """Seconds by which a frame's time may be off for its rounding."""
 
@@ -192,8 +198,12 @@ class Watcher:
     @property
     def seen(self) -> tuple[Seen, ...]:
         """The faces that the last frame shows, by number of their track."""
-        since = self._builder.time - 1.5 / self.options.rate
-        tracks = [track for track in self._builder.running if track.last.time >= since]
+        now, step = self._builder.time, 1 / self.options.rate
+        tracks = [
+            track
+            for track in self._builder.running
+            if track.last.time >= now - 1.5 * step and track.seen >= now - (MISSED + 0.5) * step
+        ]
         asked = [self._asked.get(track.number) or _Asked() for track in tracks]
         return tuple(
             Seen(track.number, track.last.box, one.candidate, one.stranger)
@@ -236,10 +246,8 @@ class Watcher:
                 one.here = False
                 if one.told:
                     events.append(self._left(time, one, one.candidate))
-        forgotten = max(self.options.absence, self.options.cooldown)
-        self._present = {
-            uid: one for uid, one in self._present.items() if one.here or time - one.last <= forgotten + 1.0
-        }
+        forgotten = max(self.options.absence, self.options.cooldown) + NAMING
+        self._present = {uid: one for uid, one in self._present.items() if one.here or time - one.last <= forgotten}
         return events
 
     def _judge(self, time: float, sight: _Sight) -> list[WatchEvent]:

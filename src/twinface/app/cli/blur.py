@@ -46,7 +46,9 @@ def blur(
     sound: Annotated[
         bool, typer.Option("--keep-sound/--no-sound", help="Whether the sound, voices too, is copied as it is.")
     ] = True,
-    rate: Annotated[float, typer.Option("--rate", min=0.1, help="Frames a second that are searched, at most.")] = 15.0,
+    rate: Annotated[
+        float, typer.Option("--rate", min=0.1, max=1000, help="Frames a second that are searched, at most.")
+    ] = 15.0,
     longest: Annotated[
         int, typer.Option("--longest", min=160, help="Pixels of the longer side of the frames searched.")
     ] = 1920,
@@ -67,9 +69,11 @@ def blur(
         raise TwinFaceError("--all hides everybody; to keep somebody visible, say --others")
     if others and bool(photos) == (subject is not None):
         raise TwinFaceError("who stays visible? with --others say one of --for PHOTO, --subject NAME")
-    from twinface.app.blurring import Blurring, blur_video
-    from twinface.app.seeking import photo_templates, subject_templates
-    from twinface.app.video import Sampling
+    if model is not None and subject is not None:
+        raise TwinFaceError("--model does not go with --subject: a gallery is searched with its own model")
+    from twinface.app.video.blurring import Blurring, blur_video
+    from twinface.app.video.indexing import Sampling
+    from twinface.app.video.seeking import photo_templates, subject_templates
     from twinface.vision.video.blurring import check_copy
 
     check_copy(video, out)

@@ -21,7 +21,7 @@ def cache(
     from contextlib import closing
 
     from twinface.app import cache as kept
-    from twinface.app.video_index import indexes_folder, remove_indexes
+    from twinface.app.video.index import indexes_folder, kept_indexes, remove_indexes
 
     path = kept.cache_path()
     count = 0
@@ -33,12 +33,14 @@ def cache(
             count = opened.count()
     taken = kept.size(path)
     folder = indexes_folder()
-    sizes = [file.stat().st_size for file in folder.glob("*.npz")]
+    files = kept_indexes()
+    videos = len({file.name.partition(".")[0] for file in files})
+    held = sum(file.stat().st_size for file in files)
     if json:
-        videos = {"path": str(folder), "videos": len(sizes), "bytes": sum(sizes)}
-        write_json({"path": str(path), "templates": count, "bytes": taken, "indexes": videos})
+        indexes = {"path": str(folder), "videos": videos, "bytes": held}
+        write_json({"path": str(path), "templates": count, "bytes": taken, "indexes": indexes})
         return
     what = f"{count:,} pictures' templates, {taken / 1e6:.1f} MB" if count else "no templates"
     typer.echo(f"{shown(path)}: {what}{'; cleared' if clear else ''}")
-    if sizes:
-        typer.echo(f"{shown(folder)}: faces of {counted(len(sizes), 'video')}, {sum(sizes) / 1e6:.1f} MB")
+    if files:
+        typer.echo(f"{shown(folder)}: faces of {counted(videos, 'video')}, {held / 1e6:.1f} MB")

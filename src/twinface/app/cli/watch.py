@@ -9,10 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,7 +24,8 @@ from twinface.core.wording import percent
 from twinface.errors import OutputError, TwinFaceError
 
 if TYPE_CHECKING:
-    from twinface.app.watching import Commands, EventLog, Recording, Window
+    from twinface.app.video.events import Commands
+    from twinface.app.video.window import Window
     from twinface.core.ports import GalleryStore
     from twinface.core.video import VideoFrame, VideoInfo
     from twinface.services.watching import Watcher, WatchEvent
@@ -86,15 +86,10 @@ def watch(
     With --for: exit status 0 at the first sight of the person, 1 if the video ends without; --exec goes on watching.
     Else 0 at the end; 2 trouble; 130 interrupted.
     """
-    from twinface.app.seeking import photo_templates
-    from twinface.app.watching import (
-        Commands,
-        EventLog,
-        Recording,
-        gallery_namer,
-        make_watcher,
-        photo_namer,
-    )
+    from twinface.app.video.events import Commands, EventLog
+    from twinface.app.video.recording import Recording
+    from twinface.app.video.seeking import photo_templates, photo_words
+    from twinface.app.video.watching import Outlets, Watch, gallery_namer, make_watcher, photo_namer
     from twinface.services.watching import STALE, WatchOptions
     from twinface.vision.video.source import VideoOptions, open_video
 
@@ -115,8 +110,7 @@ def watch(
             from twinface.app.wiring import load
 
             recognizer = load(model, detector=detector, providers=provider, threads=threads)
-            who = ", ".join(shown(photo.name) for photo in photos)
-            name = photo_namer(photo_templates(recognizer, photos), who, recognizer.rule, fpir, confirm)
+            name = photo_namer(photo_templates(recognizer, photos), photo_words(photos), recognizer.rule, fpir, confirm)
             known = None
         else:
             opened = open_gallery(gallery, key_file, detector=detector, providers=provider, threads=threads)
@@ -132,120 +126,58 @@ def watch(
         watcher = make_watcher(recognizer, name, asked, known=known, thumbnails=thumbnails, followed=followed)
         log = None if events is None else stack.enter_context(EventLog(events))
         recording = None if record is None else stack.enter_context(Recording(record))
-        run = _Run(video, watcher, window, recording, log, commands, json, bool(photos), seconds)
-        stack.callback(run.tell_end)
-        run.go()
-    if photos and not run.sights:
+        terminal = _Terminal(video.info, watcher, json=json)
+        watching = Watch(
+            video,
+            watcher,
+            Outlets(log, commands, recording, window),
+            tell=terminal.tell,
+            ticked=terminal.tick,
+            seeking=bool(photos),
+            seconds=seconds,
+        )
+        stack.callback(_tell_end, video, watcher, commands)
+        stack.callback(terminal.clear)
+        watching.run()
+    if photos and not watching.sights:
         raise typer.Exit(NOT_SEEN)
 
 
-@dataclass
-class _Run:
-    """One watch, from its first frame to its end."""
+class _Terminal:
+    """Events a line each, and on a terminal a last line that says how it goes."""
 
-    video: VideoSource
-    watcher: Watcher
-    window: Window | None
-    recording: Recording | None
-    log: EventLog | None
-    commands: Commands | None
-    json: bool
-    seeking: bool
-    seconds: float | None
-    sights: int = 0
-    size: tuple[int, int] = (0, 0)
-
-    def go(self) -> None:
-        """Watches until there is nothing more to see, or whoever is sought was seen."""
-        info = self.video.info
-        status = _Status(info)
-        with _closing_after(self.video, self.seconds if info.live else None):
-            before = None
-            for frame in self.video.frames():
-                if self.seconds is not None and frame.time >= self.seconds:
-                    break
-                self.size = (frame.image.shape[1], frame.image.shape[0])
-                happened = self.watcher.feed(frame)
-                if self._tell(happened, status):
-                    return
-                pause = 0.0 if before is None or info.live else frame.time - before
-                if not self._picture(frame, pause):
-                    return
-                status.tell(frame, self.watcher)
-                before = frame.time
-        status.clear()
-        if self.watcher.searched:
-            self._tell(self.watcher.finish(), status)
-
-    def tell_end(self) -> None:
-        """What there is to say when it ends, however it does."""
-        if self.commands is not None and (left := self.commands.wait()):
-            complain(f"{counted(left, 'command')} of --exec did not end, and is left running")
-        for note in self.video.info.notes:
-            complain(f"{self.video.info.name}: {note}")
-        if self.watcher.passed_over:
-            complain(f"{counted(self.watcher.passed_over, 'frame')} came too late to tell anything of now")
-
-    def _tell(self, events: list[WatchEvent], status: _Status) -> bool:
-        """Tells events; whether that is all that was wanted."""
-        from twinface.app.watching import event_json
-
-        for event in events:
-            if self.seeking and event.kind == "unknown":
-                continue
-            report = event_json(event, self.size)
-            if self.log is not None:
-                self.log.add(report)
-            status.clear()
-            if self.json:
-                write_json(report)
-            else:
-                typer.echo(line_of(event, live=self.video.info.live))
-            if event.kind == "appeared":
-                self.sights += 1
-                if self.commands is not None:
-                    self.commands.run(report)
-                elif self.seeking:
-                    return True
-        return False
-
-    def _picture(self, frame: VideoFrame, pause: float) -> bool:
-        """Shows and records a frame; False once the window was closed."""
-        from twinface.app.watching import draw_seen
-
-        if self.window is None and self.recording is None:
-            return True
-        drawn = draw_seen(frame.image, self.watcher.seen)
-        if self.recording is not None:
-            self.recording.add(drawn, frame.time)
-        return self.window is None or self.window.show(drawn, pause)
-
-
-class _Status:
-    """A line on a terminal that says how it goes; nothing elsewhere."""
-
-    def __init__(self, info: VideoInfo) -> None:
+    def __init__(self, info: VideoInfo, watcher: Watcher, *, json: bool) -> None:
         self._live = info.live
+        self._watcher = watcher
+        self._json = json
         self._wanted = sys.stderr.isatty()
         self._frames = self._searched = 0
         self._since = time.monotonic()
         self._shown = False
 
-    def tell(self, frame: VideoFrame, watcher: Watcher) -> None:
-        """Counts a frame, and renews the line every second."""
+    def tell(self, event: WatchEvent, report: dict[str, Any]) -> None:
+        """Prints an event."""
+        self.clear()
+        if self._json:
+            write_json(report)
+        else:
+            typer.echo(line_of(event, live=self._live))
+
+    def tick(self, frame: VideoFrame) -> None:
+        """Counts a frame, and renews the last line every second."""
         self._frames += 1
         now = time.monotonic()
         if not self._wanted or now - self._since < 1.0:
             return
         took = now - self._since
-        searched = watcher.searched - self._searched
+        searched = self._watcher.searched - self._searched
         age = f", {1000 * (now - frame.arrived):.0f} ms behind" if self._live else ""
-        faces = counted(len(watcher.seen), "face")
+        faces = counted(len(self._watcher.seen), "face")
         self._write(f"\r\x1b[2K{self._frames / took:.1f} fps, {searched / took:.1f} searched{age}, {faces}")
-        self._frames, self._searched, self._since, self._shown = 0, watcher.searched, now, True
+        self._frames, self._searched, self._since, self._shown = 0, self._watcher.searched, now, True
 
     def clear(self) -> None:
-        """Takes the line away, for others to be written."""
+        """Takes the last line away, for others to be written."""
         if self._shown:
             self._write("\r\x1b[2K")
             self._shown = False
@@ -257,7 +189,7 @@ class _Status:
 
 def line_of(event: WatchEvent, *, live: bool) -> str:
     """An event for people: the time of day, or of a file its own time, who, and what."""
-    from twinface.app.video_report import clock
+    from twinface.app.video.report import clock
 
     when = f"{event.clock:%H:%M:%S}" if live else f"{clock(event.time):>8}"
     if event.candidate is None:
@@ -267,6 +199,16 @@ def line_of(event: WatchEvent, *, live: bool) -> str:
     return f"{when}  {who} {event.kind}{sure}"
 
 
+def _tell_end(video: VideoSource, watcher: Watcher, commands: Commands | None) -> None:
+    """What there is to say when it ends, however it does."""
+    if commands is not None and (left := commands.wait()):
+        complain(f"{counted(left, 'command')} of --exec did not end, and is left running")
+    for note in video.info.notes:
+        complain(f"{video.info.name}: {note}")
+    if watcher.passed_over:
+        complain(f"{counted(watcher.passed_over, 'frame')} came too late to tell anything of now")
+
+
 def _knows(store: GalleryStore) -> Callable[[str], bool]:
     """Whether a gallery still holds somebody."""
     return lambda uid: bool(store.names([uid]))
@@ -274,7 +216,7 @@ def _knows(store: GalleryStore) -> Callable[[str], bool]:
 
 def _window(stack: ExitStack, show: bool | None, *, printing: bool) -> Window | None:
     """The window, if one is wanted; by default where one can be opened and a person sits at the terminal."""
-    from twinface.app.watching import Window
+    from twinface.app.video.window import Window
 
     if show is False or (show is None and (printing or not sys.stdout.isatty())):
         return None
@@ -290,7 +232,8 @@ def _window(stack: ExitStack, show: bool | None, *, printing: bool) -> Window | 
 
 def _check_places(record: Path | None, events: Path | None, source: str) -> None:
     """Refuses where nothing can be written before the work is done, not after."""
-    from twinface.app.watching import check_recording
+    from twinface.app.video.events import check_log
+    from twinface.app.video.recording import check_recording
 
     if record is not None:
         check_recording(record)
@@ -300,24 +243,7 @@ def _check_places(record: Path | None, events: Path | None, source: str) -> None
         raise OutputError(f"{shown(events)}: is the video watched; write the events elsewhere")
     if record is not None and events.absolute() == record.absolute():
         raise OutputError(f"{shown(events)}: events and recording cannot be one file")
-    if not events.parent.is_dir():
-        raise OutputError(f"{shown(events)}: there is no folder {shown(events.parent)}; make it first")
-
-
-@contextmanager
-def _closing_after(video: VideoSource, seconds: float | None) -> Iterator[None]:
-    """Closes a source after a time, even if no frame comes."""
-    if seconds is None:
-        yield
-        return
-    timer = threading.Timer(seconds, video.close)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
+    check_log(events)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from twinface.app.video import Indexed, Sampling, index_video
+from twinface.app.video.indexing import Indexed, Sampling, index_video
 from twinface.core.decision import DecisionRule
 from twinface.core.identification import DEFAULT_FPIR
 from twinface.core.tracking import expected
@@ -25,7 +25,7 @@ from twinface.core.types import Box, Image
 from twinface.core.video import Sighting, Track
 from twinface.services.likeness import Templates, templates_of
 from twinface.services.recognition import Recognizer
-from twinface.services.video_search import CONFIRM, find
+from twinface.services.video_search import CONFIRM, find, search_point
 from twinface.vision.video.blurring import Area, Style, check_copy, obscure, write_copy
 from twinface.vision.video.source import VideoOptions, VideoSource, open_video
 
@@ -121,7 +121,7 @@ def blur_video(
     """
     options = options or Blurring()
     check_copy(video, target)
-    indexed = index_video(video, recognizer, options.sampling, began=searching)
+    indexed = index_video(video, recognizer, options.sampling, purpose="blur", began=searching)
     tracks = indexed.index.tracks
     kept = set() if keep is None else clear(tracks, keep, recognizer.rule)
     with open_video(video, VideoOptions()) as source:
@@ -138,8 +138,8 @@ def blur_video(
 def clear(tracks: Sequence[Track], query: NDArray[np.float32], rule: DecisionRule) -> set[int]:
     """Numbers of the tracks that show a person beyond doubt.
 
-    Such a track is found by her photos, and has several fit faces, none of which is another's. Of two at one time, of
-    which she can be but one, the nearer counts.
+    Such a track is near enough to her photos by itself, whatever is found beside it, and has several fit faces, none of
+    which is another's. Of two at one time, of which she can be but one, the nearer counts.
 
     Args:
         tracks: all of the video.
@@ -150,13 +150,15 @@ def clear(tracks: Sequence[Track], query: NDArray[np.float32], rule: DecisionRul
         ContractMismatch: the templates are of different lengths.
     """
     person = Templates.of(query)
-    loosest = max(point.threshold for point in rule.points)
+    loosest, usual = max(point.threshold for point in rule.points), rule.point()
+    point = search_point(tracks, len(query), rule, DEFAULT_FPIR)
     chosen: list[Track] = []
     for hit in sorted(find(tracks, query, rule, DEFAULT_FPIR, gap=-math.inf), key=lambda hit: hit.distance):
         (track,) = hit.tracks
         alone = templates_of(track.faces).near(person).alone
         rivals = (min(track.end, other.end) - max(track.start, other.start) > TOGETHER for other in chosen)
-        if len(alone) >= CONFIRM and float(alone.max()) <= loosest and not any(rivals):
+        sure = point.accepts(hit.distance) and int((alone <= usual.threshold).sum()) >= CONFIRM
+        if sure and float(alone.max()) <= loosest and not any(rivals):
             chosen.append(track)
     return {track.number for track in chosen}
 

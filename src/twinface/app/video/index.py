@@ -12,17 +12,21 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 from twinface.app.settings import cache_folder
-from twinface.app.video_index_file import IndexKey, TrackRows, VideoIndex, read_index, write_index
+from twinface.app.video.index_file import IndexKey, TrackRows, VideoIndex, VideoLooks, read_index, write_index
 from twinface.core.files import reason, shown
 from twinface.core.ports import Analyzer, FrameSource
 from twinface.core.types import Image
 from twinface.core.video import Track
 from twinface.errors import DataError, OutputError, SourceUnavailable
 from twinface.services.tracks import Progress, TrackBuilder, TrackOptions
+
+Purpose = Literal["search", "blur"]
+"""What a video is searched for."""
 
 ENDING = ".twinface.npz"
 
@@ -70,7 +74,7 @@ def key_of(video: Path, analyzer: Analyzer, options: TrackOptions, **sampling: f
         video: the file.
         analyzer: finds and encodes the faces.
         options: how they are followed.
-        sampling: how its frames are chosen and decoded, as `every=5, longest=1280`.
+        sampling: how its frames are chosen and decoded, as `rate=5.0, longest=1280`.
 
     Raises:
         SourceUnavailable: the video cannot be read.
@@ -79,17 +83,18 @@ def key_of(video: Path, analyzer: Analyzer, options: TrackOptions, **sampling: f
     return IndexKey(fingerprint(video), analyzer.identity, asked)
 
 
-def index_path(video: Path, key: IndexKey, *, beside: bool = False) -> Path:
+def index_path(video: Path, key: IndexKey, purpose: Purpose = "search", *, beside: bool = False) -> Path:
     """Where a video's index lies: beside it, as film.mp4.twinface.npz, or in the user's cache folder.
 
-    A video has one index at each place: one by another model or with other options takes the place of the old one, so
-    that templates nobody asks for any more do not pile up. The folder in the cache is made if it is missing.
+    A video has one index for each purpose: one by another model or with other options takes the place of the old one,
+    so that templates nobody asks for any more do not pile up. The folder in the cache is made if it is missing.
 
     Raises:
         OutputError: the folder cannot be made.
     """
+    kind = "" if purpose == "search" else f".{purpose}"
     if beside:
-        return video.with_name(video.name + ENDING)
+        return video.with_name(video.name + kind + ENDING)
     folder = indexes_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -99,7 +104,7 @@ def index_path(video: Path, key: IndexKey, *, beside: bool = False) -> Path:
         raise OutputError(
             f"{shown(folder)}: cannot be made ({reason(error)}); set TWINFACE_CACHE to another folder"
         ) from error
-    return folder / f"{hashlib.sha256(key.video.encode()).hexdigest()[:32]}.npz"
+    return folder / f"{hashlib.sha256(key.video.encode()).hexdigest()[:32]}{kind}.npz"
 
 
 def indexes_folder() -> Path:
@@ -135,6 +140,7 @@ class IndexWriter:
         path: where to.
         key: what it is made from.
         begun: what was there already.
+        looks: what is told of the video; its notes come with each write.
         period: seconds between two writes.
         clock: tells the time, in seconds from anywhere.
     """
@@ -145,12 +151,14 @@ class IndexWriter:
         key: IndexKey,
         begun: VideoIndex | None = None,
         *,
+        looks: VideoLooks | None = None,
         period: float = PERIOD,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = path
         self._key = key
         self._rows = [TrackRows.of(track) for track in begun.tracks] if begun is not None else []
+        self._looks = looks or VideoLooks()
         self._period = period
         self._clock = clock
         self._written: float | None = None
@@ -178,7 +186,8 @@ class IndexWriter:
         self._write(None, notes)
 
     def _write(self, progress: Progress | None, notes: Sequence[str]) -> None:
-        write_index(self.path, self._key, self._rows, progress, [shown(note) for note in notes])
+        looks = replace(self._looks, notes=tuple(shown(note) for note in notes))
+        write_index(self.path, self._key, self._rows, progress, looks)
         self._written = self._clock()
 
 
@@ -232,18 +241,25 @@ def thumbnail(crop: Image) -> bytes:
     return file.getvalue()
 
 
+def kept_indexes() -> list[Path]:
+    """The indexes in the user's cache folder, of whatever purpose."""
+    return sorted(indexes_folder().glob("*.npz"))
+
+
 def remove_indexes() -> int:
     """Removes the indexes in the user's cache folder, overwritten; how many there were. Those beside videos stay.
+
+    What a process that was killed left of one goes too.
 
     Raises:
         OutputError: one cannot be removed.
     """
-    files = sorted(indexes_folder().glob("*.npz"))
-    for file in files:
+    indexes = kept_indexes()
+    for file in [*indexes, *indexes_folder().glob(".twinface-*.part")]:
         try:
             with file.open("r+b") as content:
                 content.write(bytes(file.stat().st_size))
             file.unlink()
         except OSError as error:
             raise OutputError(f"{shown(file)}: cannot be removed ({reason(error)}); remove it yourself") from error
-    return len(files)
+    return len(indexes)

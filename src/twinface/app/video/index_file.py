@@ -8,6 +8,7 @@ compressed, so that a file can never say more than it weighs.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -26,7 +27,7 @@ from twinface.gallery.arrays import DAMAGE, read_arrays
 from twinface.services.tracks import Progress
 
 FORMAT = "twinface video index"
-VERSION = 1
+VERSION = 2
 
 LARGEST = 2_000_000_000
 """Bytes of the largest file; that of a day's film has some 200 million."""
@@ -52,7 +53,7 @@ class IndexKey:
     """What an index was made from: only for the same question it is the answer.
 
     Attributes:
-        video: digest of the video, see `video_index.fingerprint`.
+        video: digest of the video, see `index.fingerprint`.
         analyzer: identity of what found and encoded the faces, see `Analyzer.identity`.
         options: what was asked for, as JSON.
     """
@@ -60,6 +61,21 @@ class IndexKey:
     video: str
     analyzer: str
     options: str
+
+
+@dataclass(frozen=True)
+class VideoLooks:
+    """What an index tells of its video, so that the video need not be opened to be told of.
+
+    Attributes:
+        duration: seconds; None where nobody knows.
+        scale: how many times as large the video is as the frames searched, in whose pixels boxes are.
+        notes: what the reader must know, as "the end of the file is missing".
+    """
+
+    duration: float | None = None
+    scale: float = 1.0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +86,13 @@ class VideoIndex:
         key: what it was made from.
         tracks: that ended.
         progress: from where on it is to be completed; None where it is complete.
-        notes: what was said of the video, as "the end of the file is missing".
+        looks: what is told of the video.
     """
 
     key: IndexKey
     tracks: tuple[Track, ...]
     progress: Progress | None
-    notes: tuple[str, ...] = ()
+    looks: VideoLooks
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +133,7 @@ class TrackRows:
 
 
 def write_index(
-    path: Path, key: IndexKey, tracks: Sequence[TrackRows], progress: Progress | None, notes: Sequence[str]
+    path: Path, key: IndexKey, tracks: Sequence[TrackRows], progress: Progress | None, looks: VideoLooks
 ) -> None:
     """Writes an index, whole or not at all; its owner alone may read it.
 
@@ -134,7 +150,9 @@ def write_index(
         "video": key.video,
         "analyzer": key.analyzer,
         "options": key.options,
-        "notes": list(notes),
+        "duration": looks.duration,
+        "scale": looks.scale,
+        "notes": list(looks.notes),
         "reasons": {str(place): list(words) for place, words in enumerate(reasons) if words},
         "running": len(running),
         "progress": progress
@@ -190,9 +208,7 @@ def read_index(path: Path) -> VideoIndex:
 
 def _index(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> VideoIndex:
     key = IndexKey(*(str(field_of(facts, name, "str", "meta")) for name in ("video", "analyzer", "options")))
-    notes = tuple(map(str, list_of(facts, "notes", 1000, "meta")))
-    if not all(note.isprintable() for note in notes):
-        raise ValueError("notes must be printable")
+    looks = _looks(facts)
     reasons = {int(place): _words(words) for place, words in field_of(facts, "reasons", "object", "meta").items()}
     tracks = _tracks(arrays, reasons)
     if len({track.number for track in tracks}) < len(tracks) or any(track.number < 1 for track in tracks):
@@ -204,7 +220,7 @@ def _index(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Vide
     if facts.get("progress") is None:
         if running:
             raise ValueError("it is complete, and tracks run")
-        return VideoIndex(key, ended, None, notes)
+        return VideoIndex(key, ended, None, looks)
     told = object_of(facts["progress"], "progress")
     time, usual = (float(field_of(told, name, "float", "progress")) for name in ("time", "usual"))
     following = field_of(told, "following", "int", "progress")
@@ -213,7 +229,18 @@ def _index(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Vide
     sample = arrays.get("sample")
     if sample is not None and (sample.shape[2] != 3 or not sample.size):
         raise ValueError("sample is no picture")
-    return VideoIndex(key, ended, Progress(time, tracks[len(ended) :], following, sample, usual), notes)
+    return VideoIndex(key, ended, Progress(time, tracks[len(ended) :], following, sample, usual), looks)
+
+
+def _looks(facts: Mapping[str, Any]) -> VideoLooks:
+    duration = None if facts.get("duration") is None else float(field_of(facts, "duration", "float", "meta"))
+    scale = float(field_of(facts, "scale", "float", "meta"))
+    if not (duration is None or 0 <= duration < math.inf) or not 0 < scale < math.inf:
+        raise ValueError("a duration or scale cannot be")
+    notes = tuple(map(str, list_of(facts, "notes", 1000, "meta")))
+    if not all(note.isprintable() for note in notes):
+        raise ValueError("notes must be printable")
+    return VideoLooks(duration, scale, notes)
 
 
 def _tracks(arrays: Mapping[str, NDArray[Any]], reasons: Mapping[int, tuple[str, ...]]) -> tuple[Track, ...]:

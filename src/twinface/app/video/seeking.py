@@ -32,6 +32,12 @@ def photo_templates(recognizer: Recognizer, photos: Sequence[Path]) -> NDArray[n
     return np.stack(vectors)
 
 
+def photo_words(photos: Sequence[Path]) -> str:
+    """What somebody sought by photos is called: by the first of them, and by how many more there are."""
+    first = shown(photos[0].name)
+    return first if len(photos) == 1 else f"{first} and {len(photos) - 1} more"
+
+
 def subject_templates(store: GalleryStore, name: str) -> tuple[str, NDArray[np.float32]]:
     """Somebody's name as it is kept, and her templates (K, D).
 

@@ -21,7 +21,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.6rem; margin-bottom: .2rem; }
 h2 { font-size: 1.15rem; margin: 2.5rem 0 .3rem; overflow-wrap: anywhere; }
 p.muted, figcaption, .times { color: var(--muted); font-size: .9rem; }
-video { width: 100%; max-height: 60vh; background: #000; border-radius: 8px; }
+video { width: 100%; max-height: 50vh; background: #000; border-radius: 8px; position: sticky; top: .5rem; z-index: 1; }
 .line { position: relative; height: 28px; border-radius: 6px; background: var(--line); margin: .8rem 0 .2rem; }
 .line button { position: absolute; top: 0; height: 100%; min-width: 6px; border: 0; border-radius: 4px;
   background: var(--hit); cursor: pointer; padding: 0; }
@@ -128,7 +128,7 @@ def _section(section: Section, number: int, page: Path) -> str:
     if not seen:
         return "\n".join([*parts, '<p class="muted">nobody found</p></section>'])
     place = f"v{number}"
-    address = html.escape(_address(section.path, page))
+    address = html.escape(f"{_address(section.path, page)}#t={seen[0].best:.2f}")  # the picture shown at first
     parts.append(f'<video id="{place}" controls preload="metadata" src="{address}"></video>')
     for who, moments in section.rows:
         if not moments:

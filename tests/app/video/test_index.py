@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -16,8 +17,8 @@ import pytest
 from PIL import Image as PillowImage
 from stage import FIT, Actor, Stage, during, look, stage_rule, steps, still
 
-from twinface.app import video_index
-from twinface.app.video_index import (
+from twinface.app.video import index as video_index
+from twinface.app.video.index import (
     IndexWriter,
     fingerprint,
     index_path,
@@ -28,13 +29,14 @@ from twinface.app.video_index import (
     search_video,
     thumbnail,
 )
-from twinface.app.video_index_file import IndexKey, TrackRows, VideoIndex, read_index, write_index
+from twinface.app.video.index_file import IndexKey, TrackRows, VideoIndex, VideoLooks, read_index, write_index
 from twinface.core.types import Box
 from twinface.core.video import Sighting, Track, TrackFace, VideoFrame, VideoInfo
 from twinface.errors import DataError, OutputError, SourceStalled, SourceUnavailable
 from twinface.services.tracks import Progress, TrackBuilder, TrackOptions
 
 KEY = IndexKey("sha256:1", "stage", "{}")
+LOOKS = VideoLooks(12.5, 1.5, ("the end of the file is missing",))
 RULE = stage_rule()
 
 
@@ -60,7 +62,7 @@ def plain(tracks: tuple[Track, ...]) -> list[tuple[Any, ...]]:
 
 
 def written(path: Path, tracks: list[Track], progress: Progress | None = None, key: IndexKey = KEY) -> Path:
-    write_index(path, key, [TrackRows.of(one) for one in tracks], progress, ["the end of the file is missing"])
+    write_index(path, key, [TrackRows.of(one) for one in tracks], progress, LOOKS)
     return path
 
 
@@ -69,7 +71,7 @@ def written(path: Path, tracks: list[Track], progress: Progress | None = None, k
 def test_what_was_written_is_read(tmp_path: Path, tracks: list[Track], progress: Progress | None) -> None:
     index = read_index(written(tmp_path / "i.npz", tracks, progress))
     assert index.key == KEY
-    assert index.notes == ("the end of the file is missing",)
+    assert index.looks == LOOKS
     assert plain(index.tracks) == plain(tuple(tracks))
     assert all(face.vector.dtype == np.float32 for one in index.tracks for face in one.faces)
     if progress is None:
@@ -148,11 +150,15 @@ def rows(*values: tuple[float, ...]) -> np.ndarray:
     "lie",
     [
         {"meta": {"format": "twinface people"}},
-        {"meta": {"version": 2}},
+        {"meta": {"version": 3}},
         {"meta": {"reasons": {"x": []}}},
         {"meta": {"reasons": {"0": [1]}}},
         {"meta": {"reasons": None}},
         {"meta": {"notes": ["\x1b[2J"]}},
+        {"meta": {"duration": -1.0}},
+        {"meta": {"duration": "long"}},
+        {"meta": {"scale": 0.0}},
+        {"meta": {"scale": math.inf}},
         {"meta": {"running": 9}},
         {"meta": {"running": -1}},
         {"meta": {"progress": None}},
@@ -202,7 +208,7 @@ def test_what_is_no_index_is_an_error(tmp_path: Path, content: bytes) -> None:
 
 
 def test_too_large_an_index_is_refused_before_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twinface.app.video_index_file.LARGEST", 10_100)
+    monkeypatch.setattr("twinface.app.video.index_file.LARGEST", 10_100)
     with pytest.raises(DataError, match="search fewer frames"):
         written(tmp_path / "i.npz", [track(1)])
     assert list(tmp_path.iterdir()) == []
@@ -295,6 +301,10 @@ def test_its_place_is_the_cache_or_beside_the_video(film: Path, tmp_path: Path, 
     assert one.parent.is_dir()
     assert index_path(film, replace(KEY, analyzer="other")) == one
     assert index_path(film, replace(KEY, video="sha256:2")) != one
+    places = {
+        index_path(film, KEY, purpose, beside=beside) for purpose in ("search", "blur") for beside in (True, False)
+    }
+    assert len(places) == 4
     scrubbed.setenv("TWINFACE_CACHE", str(film))
     with pytest.raises(OutputError, match="TWINFACE_CACHE"):
         index_path(film, KEY)
@@ -306,8 +316,10 @@ def test_indexes_in_the_cache_can_be_removed(film: Path, tmp_path: Path, scrubbe
     path = written(index_path(film, KEY), [track(1)])
     other = os.link(path, tmp_path / "link") or tmp_path / "link"
     beside = written(index_path(film, KEY, beside=True), [track(1)])
-    assert remove_indexes() == 1
-    assert not path.exists()
+    written(index_path(film, KEY, "blur"), [track(1)])
+    (indexes_folder() / ".twinface-killed.part").write_bytes(b"templates")
+    assert remove_indexes() == 2
+    assert list(indexes_folder().iterdir()) == []
     assert set(other.read_bytes()) == {0}
     assert beside.exists()
     path.mkdir()
@@ -358,7 +370,7 @@ def test_a_search_leaves_a_complete_index(tmp_path: Path) -> None:
     assert index.progress is None
     assert plain(index.tracks) == plain(tuple(tracks))
     assert len(index.tracks) == 4
-    assert index.notes == (ascii("a note\nin two lines"),)
+    assert index.looks.notes == (ascii("a note\nin two lines"),)
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt(), SourceStalled("no frames")], ids=["Ctrl-C", "stalled"])

@@ -6,7 +6,7 @@ TwinFaceError
   ModelError     ModelNotFound, ModelTampered, ContractMismatch, ProviderUnavailable
   GalleryError   UnknownSubject, DuplicateSubject, GalleryLocked, GalleryCorrupt, WrongKey
   SourceError    SourceUnavailable, SourceStalled
-  PolicyError    BadPolicy
+  PolicyError    BadPolicy, ActionFailed, BadRequest
   DataError      DatasetMissing, DatasetCorrupt, SubjectLeak
   RecipeError
   TrainingDiverged
@@ -128,6 +128,22 @@ class PolicyError(TwinFaceError):
 
 class BadPolicy(PolicyError):
     """The policy is malformed or contradicts itself."""
+
+
+class ActionFailed(PolicyError):
+    """An action could not be carried out.
+
+    Attributes:
+        again: seconds to wait, at least, before it may be tried again; None where that would not help.
+    """
+
+    def __init__(self, message: str, again: float | None = None) -> None:
+        super().__init__(message)
+        self.again = again
+
+
+class BadRequest(PolicyError):
+    """A request for a place that cannot be understood; what it held is not repeated."""
 
 
 class DataError(TwinFaceError):

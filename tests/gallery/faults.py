@@ -30,8 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinface import errors
+from twinface.core.audit import AuditDraft
 from twinface.core.similarity import normalise
-from twinface.core.subjects import Entry, NewSample, TemplateSpace
+from twinface.core.subjects import Entry, NewSample, TemplateSpace, now
 from twinface.core.types import Analysis, Box, Detection, Face, Landmarks, Quality, Seconds, Template
 from twinface.gallery.copies import back_up, restore
 from twinface.gallery.keys import Key
@@ -416,6 +417,24 @@ class Puppet:
             if one.fate == "enrolled":
                 self._tell([start + place // 2, "ab"[place % 2]])
 
+    def append(self, count: int, thumbnail: int = 0, detail: str = "") -> list[Any]:
+        """Writes records into the audit log, with thumbnails of so many bytes; number and digest of each."""
+        picture = os.urandom(thumbnail) if thumbnail else None
+        written = [self.gallery.audit.append(request(detail), picture) for _ in range(count)]
+        return [[one.number, one.digest] for one in written]
+
+    def append_endlessly(self) -> None:
+        """Writes records into the audit log; tells of every one that is written."""
+        while True:
+            one = self.gallery.audit.append(request())
+            self._tell([one.number, one.digest])
+
+    def audit_problems(self) -> list[str]:
+        return [one.words for one in self.gallery.audit.problems()]
+
+    def audit_head(self) -> list[Any]:
+        return [*self.gallery.audit.head()]
+
     def limit(self, size: int) -> None:
         """Lets files grow to so many bytes and no further; for ever with -1."""
         import resource
@@ -477,12 +496,19 @@ class Puppet:
 
     def die_before(self, start: str) -> None:
         """Makes it die before a statement that starts so."""
+        self.gallery.database._connection.set_trace_callback(_dying_before(start))
 
-        def look(statement: str) -> None:
-            if statement.startswith(start):
-                os.kill(os.getpid(), signal.SIGKILL)
+    def open_and_die_before(self, path: str, encrypted: bool, start: str) -> None:
+        """Opens the gallery, and dies before a statement that starts so."""
+        connect = sqlite3.connect
 
-        self.gallery.database._connection.set_trace_callback(look)
+        def watched(*words: Any, **more: Any) -> sqlite3.Connection:
+            connection = connect(*words, **more)
+            connection.set_trace_callback(_dying_before(start))
+            return connection
+
+        sqlite3.connect = watched  # type: ignore[misc,assignment]
+        self.open(path, encrypted)
 
     def work(self, path: str, number: int, rounds: int, keep: int) -> None:
         """Enrols and removes people of its own, in a gallery that others use; every `keep`-th stays."""
@@ -522,6 +548,19 @@ class Puppet:
     def close(self) -> None:
         if self._gallery is not None:
             self._gallery.close()
+
+
+def request(detail: str = "") -> AuditDraft:
+    """What is written into the audit log of a request."""
+    return AuditDraft(at=now(), kind="request", place="floor-7", decision="refuse", reason="nobody", detail=detail)
+
+
+def _dying_before(start: str) -> Callable[[str], None]:
+    def look(statement: str) -> None:
+        if statement.startswith(start):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return look
 
 
 CHANNEL: socket.socket

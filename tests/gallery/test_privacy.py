@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 
 from twinface.app.gallery import Gallery
+from twinface.core.audit import AuditDraft
 from twinface.core.similarity import normalise
 from twinface.core.subjects import Entry, now
 from twinface.errors import GalleryCorrupt, GalleryLocked, WrongKey
@@ -395,6 +396,51 @@ def test_no_copy_of_it_passes_through_temporary_files(scene: Scene) -> None:
     opened = {one for one in seen - before if one.startswith("/") and not one.startswith(("/proc/", "/dev/"))}
     assert any(one.endswith("people.db") for one in seen)
     assert {one for one in opened if not one.startswith(str(scene.folder))} == set()
+
+
+def thumbnails_of(scene: Scene, people: list[Any]) -> tuple[list[bytes], list[bytes]]:
+    """Writes requests of people into the audit log, with thumbnails: these, and what lies of them in the file.
+
+    Of readable ones the tags alone: beside the pictures they hold uids, which stay.
+    """
+    maker, pictures = of.Maker(8), []
+    for person in people:
+        subjects = () if person is None else (scene.gallery.find(person.name).uid,)
+        pictures.append(maker.random.bytes(6000))
+        scene.gallery.audit.append(AuditDraft(at=now(), kind="request", subjects=subjects), pictures[-1])
+    rows = query(scene.gallery.path, "SELECT content FROM audit_thumbnails ORDER BY number")
+    return pictures, [content if scene.sealed else content[: of.TAG] for (content,) in rows]
+
+
+def test_of_who_is_removed_no_thumbnail_is_left_beside_the_audit_log_which_stays_sound(scene: Scene) -> None:
+    victim, pictured, bystander = *scene.some(1), *scene.some(1, photos=True), scene.some(3)[1]
+    pictures, kept = thumbnails_of(scene, [victim, bystander, pictured, None])
+    rows = [trace for person in (victim, pictured) for trace in of.rows_of(scene.gallery, person.name).everything]
+    assert of.left_of([*kept, *rows], scene.content()) > MOST_OF_IT
+    assert (of.left_of(pictures, scene.content()) > MOST_OF_IT) != scene.sealed
+    records = list(scene.gallery.audit.records())
+    scene.gallery.remove([victim.name, pictured.name])
+    assert list(scene.reader.audit.records()) == records
+    assert scene.reader.audit.problems() == []
+    assert [scene.reader.audit.thumbnail(number) for number in (1, 2, 3, 4)] == [None, pictures[1], None, pictures[3]]
+    names = of.text_traces(victim.name, pictured.name)
+    scene.gone([*rows, *names, pictures[0], pictures[2], kept[0], kept[2]])
+
+
+def test_of_thumbnails_whose_time_is_over_nothing_is_left(scene: Scene) -> None:
+    pictures, kept = thumbnails_of(scene, [scene.some(1)[0], None])
+    assert of.left_of(kept, scene.content()) > MOST_OF_IT
+    assert scene.gallery.audit.expire_thumbnails(now() + timedelta(seconds=1)) == 2
+    assert scene.reader.audit.problems() == []
+    scene.gone([*pictures, *kept])
+
+
+def test_in_the_audit_log_of_an_encrypted_gallery_it_cannot_be_read_who_asked(scene: Scene) -> None:
+    person = scene.some(1)[0]
+    uid = scene.gallery.find(person.name).uid
+    scene.gallery.audit.append(AuditDraft(at=now(), kind="request", place="the vault below", subjects=(uid,)))
+    traces = [uid.encode(), b"the vault below"]
+    assert of.left_of(traces, scene.content()) == (0 if scene.sealed else 1)
 
 
 # who has the gallery open

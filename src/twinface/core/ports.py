@@ -9,6 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from twinface.core.access.actions import Notice
+from twinface.core.audit import AuditDraft, AuditRecord
+from twinface.core.audit_chain import Head, Problem
 from twinface.core.subjects import (
     Enrolled,
     Entry,
@@ -296,4 +299,83 @@ class GalleryStore(Protocol):
 
     def close(self) -> None:
         """Lets go of the gallery."""
+        ...
+
+
+class Notifier(Protocol):
+    """Carries out one action, as far as it is meant for the decision it is told of."""
+
+    def notify(self, notice: Notice) -> None:
+        """Acts, once; whether to try again is for the caller.
+
+        Raises:
+            ActionFailed: it could not.
+        """
+        ...
+
+    def close(self) -> None:
+        """Lets go of what it holds; a relay is off from then on.
+
+        Raises:
+            ActionFailed: the relay cannot be switched off.
+        """
+        ...
+
+
+class AuditLog(Protocol):
+    """What was asked, decided and done, record after record: none is ever changed, and whether one was is found."""
+
+    def append(self, draft: AuditDraft, thumbnail: bytes | None = None) -> AuditRecord:
+        """Writes a record at the end; it is on the disk when this returns.
+
+        Args:
+            draft: what it says; its own `thumbnail` is set here.
+            thumbnail: a JPEG to be kept beside the log until it is expired, or one of the subjects is removed.
+
+        Raises:
+            GalleryError: it cannot be written, and nothing of it was; see `GalleryLocked`, `GalleryCorrupt`.
+        """
+        ...
+
+    def records(
+        self,
+        first: int = 1,
+        *,
+        last: int | None = None,
+        since: datetime | None = None,
+        place: str | None = None,
+        newest: int | None = None,
+    ) -> Iterator[AuditRecord]:
+        """Records in the order of their numbers. Nobody is kept waiting meanwhile.
+
+        Args:
+            first: number to begin with.
+            last: number to end with; None for the present end.
+            since: leaves out what was earlier.
+            place: leaves out other places.
+            newest: of what the others let through, only so many at the end.
+
+        Raises:
+            GalleryCorrupt: one was damaged or edited; see `problems`.
+        """
+        ...
+
+    def head(self) -> Head:
+        """Number and digest of the last record; 0 and the genesis where there is none."""
+        ...
+
+    def problems(self, expected: Head | None = None) -> list[Problem]:
+        """What is wrong with the log, by number; empty when all is sound.
+
+        Args:
+            expected: a head that was noted elsewhere; the log must still hold that record.
+        """
+        ...
+
+    def thumbnail(self, number: int) -> bytes | None:
+        """The picture kept beside a record; None where there is none, or none any more."""
+        ...
+
+    def expire_thumbnails(self, before: datetime) -> int:
+        """Erases the thumbnails of records earlier than that; how many."""
         ...

@@ -211,7 +211,7 @@ class ErasureReceipt:
         gallery: id of the gallery.
         subjects: uids of those removed.
         samples: samples removed with them.
-        photos: pictures removed with them.
+        photos: pictures removed with them, and thumbnails kept beside the audit log.
         keys: keys destroyed, where the gallery is encrypted.
         when: UTC.
         rebuilt: bytes of the database after it was written anew without them.
@@ -242,6 +242,7 @@ class GalleryInfo:
         templates: templates of the current space.
         size: bytes on disk.
         expiring: people who will be forgotten some day.
+        records: of its audit log.
     """
 
     id: str
@@ -255,3 +256,4 @@ class GalleryInfo:
     templates: int
     size: int
     expiring: int
+    records: int = 0

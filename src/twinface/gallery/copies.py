@@ -6,18 +6,18 @@ import contextlib
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinface.core.files import reason, shown
 from twinface.core.subjects import GalleryInfo
-from twinface.errors import GalleryCorrupt, GalleryError
+from twinface.errors import GalleryCorrupt, GalleryError, GalleryLocked
+from twinface.gallery.audit_copies import keep_log, log_restoring
 from twinface.gallery.database import Database
 from twinface.gallery.faults import cause
 from twinface.gallery.keys import Key
-from twinface.gallery.placing import check_name, existing, log_of, publish
+from twinface.gallery.placing import check_name, existing, log_of, publish, unfinished
 from twinface.gallery.sqlite import SqliteGallery
 
 
@@ -104,13 +104,15 @@ def restore(backup: Path, path: Path, key: Key | None, *, replace: bool = False)
         except OSError as error:
             raise GalleryError(f"{shown(path)}: cannot be written ({reason(error)}); make room first") from error
         with _called(part, backup), contextlib.closing(SqliteGallery(part, key=key)) as gallery:
-            problems = gallery.problems()
+            problems = gallery.problems(log=False)
             if problems:
                 raise GalleryCorrupt(f"{shown(backup)}: the backup is damaged ({problems[0]}); take an older one")
             again = len(gallery.remove_uids(erased).subjects) if erased else 0
             gallery.startle()
+            taken = there and _take_over(path, key, gallery)
+            if not taken:
+                log_restoring(gallery, gallery.audit.head()[0], aside=there)
             info = gallery.info()
-            taken = there and _take_over(path, gallery)
             gallery.database.settle()
         aside = None
         if not taken:
@@ -136,15 +138,39 @@ def _are_one(path: Path, other: Path) -> bool:
         return False
 
 
-def _take_over(path: Path, source: SqliteGallery) -> bool:
+def _take_over(path: Path, key: Key | None, source: SqliteGallery) -> bool:
     """Puts a gallery's content in place of another's, unless that is too damaged to be opened; whether it was done."""
-    try:
-        database = Database(path)
-    except GalleryCorrupt:
+    present = _sound(path, key)
+    if present is None:
         return False
-    with contextlib.closing(database):
-        database.become(source.database)
+    with contextlib.closing(present), contextlib.closing(Database(path)) as database:
+        ended = source.audit.head()[0]
+        head = keep_log(source, present)
+        log_restoring(source, ended, aside=False)
+
+        def check() -> None:
+            if present.audit.head() != head:
+                raise GalleryLocked(
+                    f"{shown(path)}: its audit log goes on being written; stop access control, then restore again"
+                )
+
+        database.become(source.database, check)
     return True
+
+
+def _sound(path: Path, key: Key | None) -> SqliteGallery | None:
+    """A gallery; None where it is damaged, or its audit log is not what was written."""
+    with contextlib.suppress(GalleryCorrupt):
+        gallery = SqliteGallery(path, key=key)
+        try:
+            sound = not gallery.audit.problems()
+        except BaseException:
+            gallery.close()
+            raise
+        if sound:
+            return gallery
+        gallery.close()
+    return None
 
 
 def _put_aside(path: Path) -> Path:
@@ -174,12 +200,8 @@ def _beside(path: Path) -> Iterator[Path]:
             raise GalleryError(f"{shown(path)}: there is no folder {shown(path.parent)}; make it first")
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from error
-    part = path.parent / f".twinface-{uuid.uuid4().hex}.part"
-    try:
+    with unfinished(path.parent) as part:
         yield part
-    finally:
-        for ending in ("", "-wal", "-shm", "-journal"):
-            part.with_name(part.name + ending).unlink(missing_ok=True)
 
 
 def _finish(part: Path, path: Path) -> bool:

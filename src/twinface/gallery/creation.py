@@ -1,4 +1,4 @@
-"""Makes a new gallery's file."""
+"""Makes a new gallery's file, and brings an old one up to date."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import time
 from pathlib import Path
 
 from twinface.core.subjects import TemplateSpace
+from twinface.gallery.audit_rows import AuditRows
+from twinface.gallery.database import Database
 from twinface.gallery.keys import Key
 from twinface.gallery.placing import create
+from twinface.gallery.records import the_row
+from twinface.gallery.schema import GUARDS, LOG, VERSION
 from twinface.gallery.spaces import add_space
-from twinface.gallery.vault import make_vault
+from twinface.gallery.vault import Vault, make_vault, promise_log
 
 ID = 16
 """Bytes of a gallery's or a subject's random id."""
@@ -44,6 +48,31 @@ def create_gallery(path: Path, space: TemplateSpace, key: Key | None) -> bool:
             "INSERT INTO gallery (only_row, id, created, vault, space) VALUES (1, ?, ?, ?, ?)",
             (secrets.token_bytes(ID), int(time.time()), facts, stored.id),
         )
+        AuditRows(vault).begin(connection)
 
     create(path, fill)
     return True
+
+
+def bring_up_to_date(database: Database, vault: Vault, key: Key | None) -> None:
+    """Gives a gallery of layout 1 an audit log, in one transaction, if it can be written.
+
+    Args:
+        database: the gallery's file.
+        vault: as it was opened.
+        key: what it was opened with.
+
+    Raises:
+        GalleryError: there is no room, say; the gallery is as it was.
+    """
+    if database.read_only or database.version > 1:
+        return
+    with database.writing() as connection:
+        if AuditRows.are_there(connection):  # somebody else was quicker
+            return
+        (facts,) = the_row(connection.execute("SELECT vault FROM gallery"), "the gallery")
+        connection.execute("UPDATE gallery SET vault = ?", (promise_log(facts, key),))
+        for statement in (*LOG, *GUARDS):
+            connection.execute(statement)
+        AuditRows(vault).begin(connection)
+        connection.execute(f"PRAGMA user_version = {VERSION}")

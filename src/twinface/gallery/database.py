@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,7 +19,7 @@ from twinface.errors import GalleryCorrupt, GalleryError, GalleryLocked
 from twinface.gallery.faults import cause, is_unwritable, pragma, translation
 from twinface.gallery.placing import existing, log_of, make_private, may_write, size_of
 from twinface.gallery.records import the_row
-from twinface.gallery.schema import APPLICATION, SEQUENCE, TABLES, VERSION
+from twinface.gallery.schema import APPLICATION, GUARDS, LAYOUTS, SEQUENCE, VERSION
 
 PATIENCE = 60.0
 """Seconds to wait for others who write."""
@@ -120,7 +120,9 @@ class Database:
                 "upgrade twinface"
             )
         rows = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-        if sorted(str(sql) for (sql,) in rows) != sorted((*TABLES, SEQUENCE)):  # no trigger, whatever its name
+        found, expected = sorted(str(sql) for (sql,) in rows), {*LAYOUTS.get(version, ()), SEQUENCE}
+        if sorted({*found} | (expected & {*GUARDS})) != sorted(expected) or len({*found}) != len(found):
+            # no trigger but ours, whatever its name; of a log without its guards `SqliteAudit.problems` tells
             raise GalleryCorrupt(f"{shown(self.path)}: its tables are not those of a gallery; restore a backup")
 
     @contextlib.contextmanager
@@ -150,6 +152,12 @@ class Database:
     def read_only(self) -> bool:
         """Whether nothing can be written, because it was opened so or its place does not let us."""
         return bool(self._refusal)
+
+    @property
+    def version(self) -> int:
+        """Of the file's layout; others may bring an old one up to date at any time."""
+        with self._in_turn():
+            return int(pragma(self._connection, "user_version"))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -272,13 +280,27 @@ class Database:
             with contextlib.closing(sqlite3.connect(full, isolation_level=None)) as copy:
                 pragma(copy, "journal_mode = WAL")
 
-    def become(self, source: Database) -> None:
-        """Takes over the whole content of another gallery, in one transaction; nothing of the old one is left."""
+    def become(self, source: Database, check: Callable[[], None]) -> None:
+        """Takes over the whole content of another gallery, in one transaction; nothing of the old one is left.
+
+        Args:
+            source: the other.
+            check: called once nobody else can write here any more; what it raises stops it, and nothing has changed.
+                It sees the old content, by connections of its own.
+        """
         self._check_writable()
         with source.writing() as connection:
             self.owe_purge(connection)
+        checked = False
+
+        def look(status: int, remaining: int, total: int) -> None:  # noqa: ARG001 - SQLite gives them
+            nonlocal checked
+            if not checked and status == sqlite3.SQLITE_OK:  # the first page is copied, so the lock is held
+                check()
+                checked = True
+
         with self._in_turn():
-            source._connection.backup(self._connection)
+            source._connection.backup(self._connection, pages=1, progress=look)
             pragma(self._connection, "journal_mode = WAL")
             self.purge()
 

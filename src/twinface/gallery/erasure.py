@@ -20,7 +20,7 @@ class Erasure:
         gallery: id.
         subjects: uids removed.
         samples: rows of samples removed.
-        photos: pictures removed.
+        photos: pictures removed, and thumbnails of the audit log.
         keys: keys destroyed.
         changed: whether something else was overwritten that nobody may find again.
     """
@@ -35,7 +35,7 @@ class Erasure:
     @property
     def anything(self) -> bool:
         """Whether there are bytes to purge."""
-        return bool(self.subjects or self.samples or self.changed)
+        return bool(self.subjects or self.samples or self.photos or self.changed)
 
     def receipt(self, when: datetime, rebuilt: int) -> ErasureReceipt:
         """The proof."""

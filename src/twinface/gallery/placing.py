@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from twinface.core.files import reason, shown
@@ -67,27 +67,44 @@ def create(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
         check_name(path)
         folder = path.parent.absolute()  # SQLite may take `file:...` for an address
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = folder / f".twinface-{uuid.uuid4().hex}.part"
-        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise GalleryError(
-            f"{shown(path)}: a gallery cannot be made there ({reason(error)}); choose another place"
-        ) from error
+        raise _impossible(path, error) from error
+    with unfinished(folder) as part:
+        try:
+            os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError as error:
+            raise _impossible(path, error) from error
+        try:
+            _write(part, fill)
+            publish(part, path)
+        except (sqlite3.Error, OSError) as error:
+            raise translation(path, error) from error
+
+
+def _write(part: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
+    connection = sqlite3.connect(part, isolation_level=None)
+    with contextlib.closing(connection):
+        connection.execute("PRAGMA synchronous = FULL")
+        pragma(connection, f"application_id = {APPLICATION}")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in TABLES:
+            connection.execute(statement)
+        fill(connection)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+        pragma(connection, "journal_mode = WAL")  # no sooner: the file is moved without its log
+
+
+def _impossible(path: Path, error: Exception) -> GalleryError:
+    return GalleryError(f"{shown(path)}: a gallery cannot be made there ({reason(error)}); choose another place")
+
+
+@contextlib.contextmanager
+def unfinished(folder: Path) -> Iterator[Path]:
+    """A name for a gallery in the making; nothing of it, nor of what SQLite puts beside it, is left behind."""
+    part = folder / f".twinface-{uuid.uuid4().hex}.part"
     try:
-        connection = sqlite3.connect(part, isolation_level=None)
-        with contextlib.closing(connection):
-            connection.execute("PRAGMA synchronous = FULL")
-            pragma(connection, f"application_id = {APPLICATION}")
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in TABLES:
-                connection.execute(statement)
-            fill(connection)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-            connection.execute("COMMIT")
-            pragma(connection, "journal_mode = WAL")  # no sooner: the file is moved without its log
-        publish(part, path)
-    except (sqlite3.Error, OSError) as error:
-        raise translation(path, error) from error
+        yield part
     finally:
         for ending in ("", "-wal", "-shm", "-journal"):
             part.with_name(part.name + ending).unlink(missing_ok=True)

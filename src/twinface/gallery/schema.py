@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 APPLICATION = 0x5477466D
 """SQLite's application_id: these four bytes in the header say that a file is a gallery of ours."""
 
-VERSION = 1
-"""SQLite's user_version; a higher one was written by a newer TwinFace."""
+VERSION = 2
+"""SQLite's user_version; a higher one was written by a newer TwinFace. 1 had no audit log."""
 
-TABLES = (
+PEOPLE = (
     """CREATE TABLE spaces (
     id INTEGER PRIMARY KEY,
     identity TEXT NOT NULL UNIQUE,
@@ -64,6 +67,41 @@ TABLES = (
 """`gallery` has one row: what opens the vault, the space in use, and counters by which others see what has changed:
 `added` and `removed` (templates), `turned` (everything has to be read anew), `unpurged` (not zero: a mark of the last
 erasure, whose bytes may still be somewhere in the file; a purge begun after it sets it to zero)."""
+
+LOG = (
+    """CREATE TABLE audit (
+    number INTEGER PRIMARY KEY,
+    content BLOB NOT NULL
+)""",
+    """CREATE TABLE audit_head (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    content BLOB NOT NULL
+)""",
+    """CREATE TABLE audit_thumbnails (
+    number INTEGER PRIMARY KEY,
+    content BLOB NOT NULL
+)""",
+)
+"""The audit log: its records, sealed; number and digest of the last one, sealed; thumbnails kept beside records, each
+sealed with the uids of whom it shows. Records refer to nothing, so that removing people changes none."""
+
+GUARDS = (
+    """CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'records of the audit log are never changed'); END""",
+    """CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'records of the audit log are never deleted'); END""",
+    """CREATE TRIGGER audit_grows_at_its_end BEFORE INSERT ON audit
+WHEN NEW.number <= (SELECT coalesce(max(number), 0) FROM audit)
+BEGIN SELECT RAISE(ABORT, 'records of the audit log are added at its end'); END""",
+    """CREATE TRIGGER audit_head_stays BEFORE DELETE ON audit_head
+BEGIN SELECT RAISE(ABORT, 'the seal of the audit log is never deleted'); END""",
+)
+"""They keep mistakes from the log. Whoever may write the file can remove them: that is what the seals are for."""
+
+TABLES = (*PEOPLE, *LOG, *GUARDS)
+
+LAYOUTS: Mapping[int, tuple[str, ...]] = MappingProxyType({1: PEOPLE, VERSION: TABLES})
+"""Everything in a gallery's file, by its version."""
 
 SEQUENCE = "CREATE TABLE sqlite_sequence(name,seq)"
 """What SQLite adds for AUTOINCREMENT."""

@@ -28,8 +28,10 @@ from twinface.core.subjects import (
     TemplateSpace,
     now,
 )
-from twinface.errors import ContractMismatch, DuplicateSubject, GalleryError, UnknownSubject, WrongKey
-from twinface.gallery.creation import create_gallery
+from twinface.errors import ContractMismatch, DuplicateSubject, GalleryCorrupt, GalleryError, UnknownSubject, WrongKey
+from twinface.gallery.audit import SqliteAudit
+from twinface.gallery.audit_rows import AuditRows
+from twinface.gallery.creation import bring_up_to_date, create_gallery
 from twinface.gallery.database import PATIENCE, Database
 from twinface.gallery.erasure import Erasure, erase_samples, erase_subjects, remember
 from twinface.gallery.keys import Key
@@ -37,7 +39,6 @@ from twinface.gallery.live_index import LiveIndex, load
 from twinface.gallery.people import People
 from twinface.gallery.records import read_time, read_uid, the_row
 from twinface.gallery.renewal import Renewal
-from twinface.gallery.schema import VERSION
 from twinface.gallery.spaces import current_space, read_space
 from twinface.gallery.vault import Vault, kind_of, open_vault
 
@@ -75,6 +76,8 @@ class SqliteGallery:
                 (facts,) = the_row(connection.execute("SELECT vault FROM gallery"), "the gallery")
                 self._vault: Vault = open_vault(facts, key)
                 current_space(connection, self._vault)
+                if self._vault.logged and not AuditRows.are_there(connection):
+                    raise GalleryCorrupt(f"{shown(path)}: its audit log was removed; restore a backup")
         except WrongKey as error:
             self._database.close()
             raise WrongKey(f"{shown(path)}: {error}") from error
@@ -85,8 +88,10 @@ class SqliteGallery:
         self._renewal = Renewal(self._vault, self._people)
         self._index = LiveIndex(self._vault)
         self._index_lock = threading.Lock()
-        with suppress(GalleryError):  # no room, say: reading is possible all the same, and `problems` tries again
+        self._audit = SqliteAudit(self._database, self._vault)
+        with suppress(GalleryError):  # no room, say: reading is possible all the same, and both are tried again
             self._finish_erasures()
+            bring_up_to_date(self._database, self._vault, key)
 
     @staticmethod
     def encrypted_with(path: Path) -> str:
@@ -107,6 +112,11 @@ class SqliteGallery:
         """Whether nothing can be written, because it was opened so or its place does not let us."""
         return self._database.read_only
 
+    @property
+    def audit(self) -> SqliteAudit:
+        """The log of access control."""
+        return self._audit
+
     def info(self) -> GalleryInfo:
         """See the port."""
         with self._database.reading() as connection:
@@ -123,11 +133,12 @@ class SqliteGallery:
             }
             return GalleryInfo(
                 id=read_uid(identity),
-                schema=VERSION,
+                schema=self._database.version,
                 created=read_time(created),
                 encrypted=self._vault.encrypted,
                 space=read_space(connection),
                 size=self._database.size(),
+                records=max(0, self._audit.rows.end(connection)),
                 **counts,
             )
 
@@ -229,8 +240,10 @@ class SqliteGallery:
         with self._erasing() as (connection, erasure):
             target = self._row(connection, into)
             sources = [row for row in dict.fromkeys(self._row(connection, name) for name in others) if row != target]
+            uids = self._people.uids(connection, [target, *sources])
             for source in sources:
                 self._people.move_samples(connection, source, target)
+                self._audit.rows.reassign(connection, uids[source], uids[target])
             erase_subjects(connection, sources, erasure, forget=False)
             connection.execute("UPDATE gallery SET turned = turned + 1")
         return self._receipt(erasure)
@@ -248,6 +261,7 @@ class SqliteGallery:
             found = [connection.execute("SELECT id FROM subjects WHERE uid = ?", (bytes.fromhex(uid),)) for uid in uids]
             erase_subjects(connection, [row[0] for rows in found for row in rows.fetchall()], erasure)
             remember(connection, [bytes.fromhex(uid) for uid in uids])
+            erasure.photos += self._audit.rows.forget(connection, uids)  # also of those who are not here
         return self._receipt(erasure)
 
     def remove_samples(self, numbers: Sequence[int]) -> ErasureReceipt:
@@ -309,8 +323,11 @@ class SqliteGallery:
         with self._database.reading() as connection:
             return [read_uid(row[0]) for row in connection.execute("SELECT uid FROM erasures")]
 
-    def problems(self) -> list[str]:
+    def problems(self, *, log: bool = True) -> list[str]:
         """See the port. An erasure that was cut short is finished first.
+
+        Args:
+            log: whether the audit log is looked at, too.
 
         Raises:
             GalleryError: it cannot be.
@@ -320,7 +337,8 @@ class SqliteGallery:
         if found:
             return found
         with self._database.reading() as connection:
-            return self._people.problems(connection)
+            found = self._people.problems(connection)
+        return found + [f"audit log: {one.words}" for one in (self._audit.problems() if log else [])]
 
     def startle(self) -> None:
         """Makes everybody who has the gallery open read it anew: its history is another from here on."""
@@ -358,6 +376,7 @@ class SqliteGallery:
         erasure = Erasure()
         with self._database.writing() as connection:
             yield connection, erasure
+            erasure.photos += self._audit.rows.forget(connection, erasure.subjects)
             (identity,) = the_row(connection.execute("SELECT id FROM gallery"), "the gallery")
             erasure.gallery = read_uid(identity)
             if erasure.anything:

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, get_args
 
@@ -29,6 +30,10 @@ TAG = 16
 
 KEY = 32
 """Bytes of every key."""
+
+_WRAPPED, _WRAPPED_BEFORE = b"data key of a gallery with an audit log", b"data key"
+"""What a data key is wrapped as, and what it was in galleries without an audit log: nobody without the key can make one
+of the other, and so do away with the log as a whole."""
 
 
 class Locker(Protocol):
@@ -52,6 +57,9 @@ class Vault(Protocol):
 
     encrypted: str
     """"" (not), "key file" or "passphrase"."""
+
+    logged: bool
+    """Whether it is known, from what nobody without the key can make, that the gallery has an audit log."""
 
     @property
     def common(self) -> Locker:
@@ -143,6 +151,7 @@ class PlainVault:
 
     secret: bytes
     encrypted = ""
+    logged = False
 
     @property
     def common(self) -> Locker:
@@ -169,10 +178,12 @@ class SealedVault:
     Args:
         data_key: 32 bytes.
         encrypted: where the key that wraps it comes from.
+        logged: see `Vault`.
     """
 
-    def __init__(self, data_key: bytes, encrypted: str) -> None:
+    def __init__(self, data_key: bytes, encrypted: str, logged: bool = True) -> None:
         self.encrypted = encrypted
+        self.logged = logged
         self._secret = _blind(data_key, "secret", b"")
         self._wrapping = SealedLocker(_blind(data_key, "people", b""))
         self._common = SealedLocker(_blind(data_key, "common", b""))
@@ -208,7 +219,7 @@ def make_vault(key: Key | None) -> tuple[Vault, str]:
 def wrap(data_key: bytes, key: Key) -> str:
     """What a gallery keeps of its data key: wrapped, with how the wrapping key is derived (JSON)."""
     facts = key.new_facts()
-    wrapped = SealedLocker(wrapping_key(key, facts)).seal(data_key, b"data key")
+    wrapped = SealedLocker(wrapping_key(key, facts)).seal(data_key, _WRAPPED)
     return json.dumps({"kind": key.kind, **facts, "wrapped": wrapped.hex()})
 
 
@@ -232,7 +243,8 @@ def open_vault(text: str, key: Key | None) -> Vault:
             if len(secret) != KEY:
                 raise ValueError("the secret is of another length")
             return PlainVault(secret)
-        return SealedVault(unwrap(facts, kind, key), kind)
+        data_key, logged = _unwrap(facts, kind, key)
+        return SealedVault(data_key, kind, logged)
     except (ValueError, TypeError, RecursionError) as error:
         raise GalleryCorrupt(f"what the gallery keeps of its key was damaged ({error})") from error
 
@@ -257,6 +269,12 @@ def _read(text: str) -> tuple[Mapping[str, Any], str]:
     return facts, kind
 
 
+def promise_log(text: str, key: Key | None) -> str:
+    """What a gallery without an audit log keeps of its key once it has one; raises as `open_vault` does."""
+    facts, kind = _read(text)
+    return text if key is None else wrap(unwrap(facts, kind, key), key)
+
+
 def unwrap(facts: Mapping[str, Any], kind: str, key: Key | None) -> bytes:
     """The data key.
 
@@ -264,12 +282,20 @@ def unwrap(facts: Mapping[str, Any], kind: str, key: Key | None) -> bytes:
         WrongKey: this is not the gallery's key.
         ValueError: the facts are none of ours.
     """
+    return _unwrap(facts, kind, key)[0]
+
+
+def _unwrap(facts: Mapping[str, Any], kind: str, key: Key | None) -> tuple[bytes, bool]:
+    """The data key, and whether it is that of a gallery with an audit log."""
     if key is None or key.kind != kind:
         how = "--key-file FILE" if kind == "key file" else "TWINFACE_PASSPHRASE, or type it where it is asked for"
         raise WrongKey(f"the gallery is encrypted with a {kind}; give {how}")
     wrapped = _bytes(facts, "wrapped")
+    locker = SealedLocker(wrapping_key(key, facts))
+    with suppress(GalleryCorrupt):
+        return locker.open(wrapped, _WRAPPED), True
     try:
-        return SealedLocker(wrapping_key(key, facts)).open(wrapped, b"data key")
+        return locker.open(wrapped, _WRAPPED_BEFORE), False
     except GalleryCorrupt as error:
         raise WrongKey(f"this {kind} does not open the gallery; give the one it was made with") from error
 

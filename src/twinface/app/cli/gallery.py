@@ -52,6 +52,8 @@ def info(gallery: options.Gallery = None, key_file: options.KeyFile = None, json
     table.add_row("templates", f"{told.templates:,} of {space.model}{'' if space.mirror else ' without mirror'}")
     if told.expiring:
         table.add_row("until", f"{counted(told.expiring, 'person', 'people')} will be forgotten some day")
+    if told.records:
+        table.add_row("log", counted(told.records, "record"))
     table.add_row("encrypted", f"with a {told.encrypted}" if told.encrypted else "no")
     table.add_row("size", f"{told.size / 1e6:.1f} MB")
     table.add_row("since", f"{told.created:%Y-%m-%d}, layout {told.schema}, id {told.id}")
@@ -121,11 +123,12 @@ def verify(gallery: options.Gallery = None, key_file: options.KeyFile = None) ->
     if problems:
         complain(
             f"{shown(path)}: {counted(len(problems), 'thing')} damaged; restore a backup (twinface gallery restore) or "
-            "remove the pictures named (twinface people remove --sample NUMBER)"
+            "remove the pictures named (twinface people remove --sample NUMBER); twinface access audit verify tells more "
+            "of the log"
         )
         raise typer.Exit(FOUND)
     people, templates = counted(told.subjects, "person", "people"), counted(told.templates, "template")
-    typer.echo(f"{shown(path)}: sound; {people}, {templates}, {counted(told.photos, 'photo')}")
+    typer.echo(f"{shown(path)}: sound; {people}, {templates}, {counted(told.photos, 'photo')}, {counted(told.records, 'record')} of the log")
 
 
 @app.command("backup")

@@ -1,0 +1,1 @@
+"""Access control as pure rules: no clock, no file, no camera."""

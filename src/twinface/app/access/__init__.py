@@ -1,0 +1,1 @@
+"""Access control put together: the policy file, its words, actions, runs and simulations."""

@@ -16,6 +16,7 @@ from twinface.core.identification import DEFAULT_FPIR
 from twinface.core.naming import clean_name
 from twinface.core.subjects import ErasureReceipt, GalleryInfo, Subject, TemplateSpace
 from twinface.errors import ContractMismatch
+from twinface.gallery.database import PATIENCE
 from twinface.gallery.keys import Key
 from twinface.gallery.sqlite import SqliteGallery
 from twinface.services.enrolment import Enroller, Enrolment, EnrolmentOptions, Picture
@@ -57,6 +58,7 @@ class Gallery:
         providers: Sequence[str] | str | None = None,
         threads: int | None = None,
         calibration: str | PathLike[str] | None = None,
+        patience: float = PATIENCE,
     ) -> Self:
         """Opens a gallery, or makes one where there is none. The models are loaded when they are needed.
 
@@ -72,6 +74,7 @@ class Gallery:
             providers: ONNX Runtime execution providers.
             threads: threads within a network.
             calibration: your own decision rules for the gallery's model.
+            patience: seconds to wait for others who write.
 
         Raises:
             WrongKey: the key does not open it.
@@ -87,7 +90,7 @@ class Gallery:
         wanted = None if model is None and mirror is None else wiring.template_space(model, mirror)
         making = create and not read_only and not os.path.lexists(file)
         space = (wanted or wiring.template_space()) if making else None
-        store = SqliteGallery(file, key=key, create=space, read_only=read_only)
+        store = SqliteGallery(file, key=key, create=space, read_only=read_only, patience=patience)
         try:
             found = store.space()
             if wanted is not None and wanted.identity != found.identity and not _same_model(model, mirror, found):

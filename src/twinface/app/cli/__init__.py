@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn, cast
 import typer
 
 from twinface.app.cli import (
+    access,
     benchmark,
     blur,
     cache,
@@ -58,6 +59,7 @@ app.command("search")(search.search)
 app.command("index")(search.index)
 app.command("watch")(watch.watch)
 app.command("blur")(blur.blur)
+app.add_typer(access.app, name="access")
 app.add_typer(people.app, name="people")
 app.add_typer(gallery.app, name="gallery")
 app.command("calibrate")(calibrate.calibrate)

@@ -123,12 +123,12 @@ def verify(gallery: options.Gallery = None, key_file: options.KeyFile = None) ->
     if problems:
         complain(
             f"{shown(path)}: {counted(len(problems), 'thing')} damaged; restore a backup (twinface gallery restore) or "
-            "remove the pictures named (twinface people remove --sample NUMBER); twinface access audit verify tells more "
-            "of the log"
+            "remove the pictures named (twinface people remove --sample NUMBER); for the log: access audit verify"
         )
         raise typer.Exit(FOUND)
     people, templates = counted(told.subjects, "person", "people"), counted(told.templates, "template")
-    typer.echo(f"{shown(path)}: sound; {people}, {templates}, {counted(told.photos, 'photo')}, {counted(told.records, 'record')} of the log")
+    log = f", {counted(told.records, 'record')} of the log" if told.records else ""
+    typer.echo(f"{shown(path)}: sound; {people}, {templates}, {counted(told.photos, 'photo')}{log}")
 
 
 @app.command("backup")

@@ -22,7 +22,7 @@ from twinface.services.watching import WatchEvent
 PATIENCE = 10.0
 """Seconds that commands which still run at the end are waited for."""
 
-SECRETS = ("TWINFACE_PASSPHRASE",)
+SECRETS = ("TWINFACE_PASSPHRASE", "TWINFACE_ACCESS_TOKEN")
 """What commands are not told."""
 
 

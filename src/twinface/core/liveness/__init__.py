@@ -1,0 +1,1 @@
+"""Is a living person before the camera? Geometry of five landmarks, and a challenge; NumPy only."""

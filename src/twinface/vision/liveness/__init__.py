@@ -1,0 +1,1 @@
+"""Signs in the pixels that no living person is before the camera."""

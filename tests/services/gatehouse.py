@@ -134,6 +134,7 @@ class House:
             self.gallery,
             lambda: Passive(passive),
             lambda: Challenge.random(random.Random(1)),
+            0.5,
             thumbnail=lambda crop: b"jpeg" + bytes(crop[0, 0]),
         )
         self.controller = self.make(policy)

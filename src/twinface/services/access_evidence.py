@@ -118,7 +118,7 @@ class Attempt:
         )
         self._challenge = seeing.challenge() if place.liveness == "challenge" else None
         self._challenged: int | None = None
-        self._begun = math.inf
+        self._begun: float | None = None
         self._here: dict[int, float] = {}
         self._living: dict[int, _Liveness] = {}
         self._tally = _Tally()
@@ -127,11 +127,11 @@ class Attempt:
 
     @property
     def deadline(self) -> float:
-        """When it has to be decided at the latest."""
-        begun = self.started
-        if self._challenge is not None and self._challenged is not None:
-            begun = self._begun + self._challenge.seconds
-        return begun + self.place.patience
+        """When it has to be decided at the latest: the place's patience, and what a check of liveness takes."""
+        if self._begun is None or self.place.liveness == "none":
+            return self.started + self.place.patience
+        takes = self._seeing.passive_seconds if self._challenge is None else self._challenge.seconds
+        return self._begun + takes + self.place.patience
 
     @property
     def prompt(self) -> str:
@@ -238,9 +238,10 @@ class Attempt:
 
     def _watch(self, frame: VideoFrame, shown: Mapping[int, Face]) -> None:
         """Gives faces, by number of their track, to those who tell whether they live."""
+        if self._begun is None and shown:
+            self._begun = frame.arrived
         if self._challenge is not None and self._challenged is None and shown:
             self._challenged = max(shown, key=lambda number: shown[number].box.area)
-            self._begun = frame.arrived
             watch = ChallengeWatch(self._challenge, frame.time)
             self._living[self._challenged] = _Liveness(self._seeing.passive(), watch)
         for number, face in shown.items():

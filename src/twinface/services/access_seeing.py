@@ -57,6 +57,7 @@ class Seeing:
         rule: the encoder's.
         store: the gallery.
         passive: makes what looks for pictures of faces.
+        passive_seconds: that it has to watch a face, at least.
         challenge: draws a challenge.
         zone: left, top, right, bottom of where people stand, as shares of the picture; faces outside are bystanders.
         thumbnail: makes a JPEG of a face; None for none.
@@ -67,5 +68,6 @@ class Seeing:
     store: GalleryStore
     passive: Callable[[], PassiveWatch]
     challenge: Callable[[], Challenge]
+    passive_seconds: float
     zone: Span = (0.0, 0.0, 1.0, 1.0)
     thumbnail: Callable[[Image], bytes] | None = None

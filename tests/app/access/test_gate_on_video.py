@@ -35,7 +35,6 @@ fmr = 1e-3
 most = 2
 [places.still]
 liveness = "passive"
-patience = 4
 [places.turn]
 liveness = "challenge"
 [people]
@@ -208,6 +207,14 @@ def test_a_model_file_that_was_changed(
     outcome = door.answer("floor")
     assert outcome.ruling.reason is Reason.model_tampered
     assert "weights.onnx" in outcome.record.detail
+
+
+def test_passive_signs_need_time_and_get_it(gallery: Gallery, films: dict[str, Path]) -> None:
+    """A portrait that sways is no still picture: the passive signs let it pass, as docs/liveness.md says they do."""
+    outcome = Door(gallery, films["grace"]).answer("still")
+    assert outcome.ruling.granted, outcome.ruling
+    assert outcome.record.liveness == "passive"
+    assert 2.0 <= outcome.seconds <= 4.0
 
 
 def test_actions_say_what_they_would_do(gallery: Gallery, films: dict[str, Path]) -> None:

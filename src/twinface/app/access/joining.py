@@ -24,6 +24,7 @@ from twinface.core.video import VideoFrame
 from twinface.errors import TwinFaceError
 from twinface.services.access_control import AccessController, Clocks
 from twinface.services.access_seeing import Seeing, Span
+from twinface.vision.liveness.limits import LIMITS
 from twinface.vision.liveness.passive import PassiveWatch
 
 WHOLE: Span = (0.0, 0.0, 1.0, 1.0)
@@ -83,6 +84,7 @@ def open_gate(
         store=store,
         passive=PassiveWatch,
         challenge=lambda: Challenge.random(random.SystemRandom()),
+        passive_seconds=LIMITS.seconds,
         zone=zone,
         thumbnail=thumbnail,
     )

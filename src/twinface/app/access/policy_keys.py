@@ -73,7 +73,7 @@ PLACE: Mapping[str, Key] = MappingProxyType(
         ),
         "lockout": Key("lockout", "When it closes to everybody after refusals; false for never."),
         "freshness": _seconds("Seconds that the newest picture may be old.", 10),
-        "patience": _seconds("Seconds within which a decision falls.", 60),
+        "patience": _seconds("Seconds within which a decision falls, beside what liveness takes.", 60),
         "on_grant": Key("names", "Actions on a grant."),
         "on_refusal": Key("names", "Actions on a refusal."),
     }

@@ -64,7 +64,7 @@ class Place:
         passback_reset: hours after which an entry no longer keeps from entering again; None for never.
         lockout: when it closes after refusals; None for never.
         freshness: seconds that the newest frame may be old.
-        patience: seconds within which a decision falls.
+        patience: seconds within which a decision falls, beside what liveness takes.
         on_grant: names of actions.
         on_refusal: names of actions.
     """

@@ -139,9 +139,16 @@ class House:
         )
         self.controller = self.make(policy)
 
-    def make(self, policy: Policy) -> AccessController:
+    def make(self, policy: Policy, *, trust_clock: bool = False) -> AccessController:
         return AccessController(
-            policy, self.seeing, self.audit, self.door, self.time, integrity=self._integrity, model="stage"
+            policy,
+            self.seeing,
+            self.audit,
+            self.door,
+            self.time,
+            integrity=self._integrity,
+            model="stage",
+            trust_clock=trust_clock,
         )
 
     def _integrity(self) -> None:

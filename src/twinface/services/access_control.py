@@ -19,6 +19,7 @@ from twinface.core.access.ruling import decide
 from twinface.core.audit import AuditRecord
 from twinface.core.ports import AuditLog
 from twinface.core.video import VideoFrame
+from twinface.errors import GalleryCorrupt
 from twinface.services.access_evidence import Attempt
 from twinface.services.access_record import History, draft_of, fault_of, refusal, words_of
 from twinface.services.access_seeing import Seeing
@@ -97,6 +98,7 @@ class AccessController:
         clocks: tell the time.
         integrity: checks that the models are those of the policy's start, whenever somebody is about to be let in.
         model: digest of the models, for the log.
+        trust_clock: whether the clock is right although the log holds later times: it was wrong once.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class AccessController:
         *,
         integrity: Callable[[], None],
         model: str,
+        trust_clock: bool = False,
     ) -> None:
         self._policy = policy
         self._broken = ""
@@ -121,7 +124,7 @@ class AccessController:
         self._wall, self._elapsed = clocks.wall(), clocks.elapsed()
         self._waiting: deque[tuple[Request, float]] = deque()
         self._current: tuple[Request, Attempt] | None = None
-        self._history = History(seeing.store.names)
+        self._history = History(seeing.store.names, self._wall if trust_clock else None)
 
     @property
     def policy(self) -> Policy:
@@ -197,8 +200,20 @@ class AccessController:
         Raises:
             GalleryError: the log cannot be read, or was damaged.
         """
+        first = self._history.read == 0
+        if first and (problems := self._audit.problems()):
+            raise GalleryCorrupt(
+                f"the log is not what was written: {problems[0].words}; see twinface access audit verify"
+            )
+        if self._audit.head()[0] < self._history.read:
+            raise GalleryCorrupt("the log is shorter than it was; see twinface access audit verify")
+        now, memory = self._clocks.wall(), self._policy.memory()
         for record in self._audit.records(self._history.read + 1):
-            self._history.take(record, self._clocks.wall(), self._policy.memory())
+            self._history.take(record, now, memory, old=first)
+
+    def turn_away(self, request: Request, reason: Reason, detail: str) -> Outcome:
+        """Refuses a request without looking, as when too many wait: it is logged, and told."""
+        return self._refuse(request, reason, detail)
 
     def close(self) -> list[Outcome]:
         """Refuses what is still open."""
@@ -251,10 +266,13 @@ class AccessController:
 
     def _clock_is_right(self) -> bool:
         """Whether the time of day has gone on as the steady clock has, and is not before what the log holds."""
-        wall = self._clocks.wall()
-        expected = self._wall + timedelta(seconds=self._clocks.elapsed() - self._elapsed)
-        before_log = self._history.latest is not None and wall < self._history.latest - BACK
+        wall, expected, latest = self._clocks.wall(), self._expected(), self._history.latest
+        before_log = latest is not None and wall < latest - BACK
         return expected - BACK <= wall <= expected + AHEAD and not before_log
+
+    def _expected(self) -> datetime:
+        """What time of day it should be, by the steady clock."""
+        return self._wall + timedelta(seconds=self._clocks.elapsed() - self._elapsed)
 
     def _settle(self, request: Request, attempt: Attempt, evidence: Evidence, ruling: Ruling) -> Outcome:
         """Writes an answer down, and does what follows from it."""
@@ -274,9 +292,8 @@ class AccessController:
         assert outcome.record is not None
         assert outcome.evidence is not None
         try:
-            past = self._history.past
-            for record in self._audit.records(self._history.read + 1, last=outcome.record.number - 1):
-                past = self._history.with_record(past, record, self._clocks.wall(), self._policy.memory())
+            others = self._audit.records(self._history.read + 1, last=outcome.record.number - 1)
+            past = self._history.with_records(others, self._clocks.wall(), self._policy.memory())
             ruling = decide(self._policy, outcome.request, outcome.evidence, past, self._clocks.wall())
         except Exception as error:  # noqa: BLE001
             ruling = refusal(outcome.request, *fault_of(error))
@@ -308,17 +325,20 @@ class AccessController:
         """An answer that is in the log; one that cannot be written is a refusal, whatever it was."""
         seconds = 0.0 if attempt is None else max(0.0, self._clocks.steady() - attempt.started)
         try:
-            picture = attempt.thumbnail() if attempt is not None and self._policy.thumbnails else b""
+            shown = attempt is not None and evidence is not None and self._policy.thumbnails
+            picture = attempt.thumbnail() if attempt is not None and shown else b""
             draft = draft_of(
                 request,
                 ruling,
                 evidence,
                 self._policy,
-                at=self._clocks.wall(),
+                at=self._clocks.wall() if self._clock_is_right() else self._expected(),
                 model=self._model,
                 measures={} if attempt is None else attempt.measures,
             )
             record = self._audit.append(draft, picture or None)
+            if ruling.granted and record.number <= self._history.read:
+                raise GalleryCorrupt("the log is shorter than it was; see twinface access audit verify")
         except Exception as error:  # noqa: BLE001
             if ruling.granted:
                 ruling = refusal(request, Reason.audit_unavailable, words_of(error))

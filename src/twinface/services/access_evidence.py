@@ -32,6 +32,14 @@ SPACING = 0.1
 REPEATED = 3
 """One frame in so many, at least, has to differ from all others, pixel by pixel: a sensor has noise."""
 
+SPREAD, KEPT = 0.25, 32
+"""Where liveness is asked for: a face in so many seconds is looked at, and so many at most, so that whoever is named is
+whoever is alive, from beginning to end."""
+
+UNSEEN = 0.5
+"""Seconds without a face fit for naming after which liveness begins anew, or a challenge has failed; while a turn is
+asked for, and as long after it, none is expected."""
+
 LINGER = 0.35
 """Seconds that somebody counts as there whom the detector has missed."""
 
@@ -80,8 +88,16 @@ class _Liveness:
 
     passive: PassiveWatch
     challenge: ChallengeWatch | None
+    since: float
+    """Time of the frame with which it began."""
+    fit: float
+    """Time of the last frame with a face fit for naming, or in which none was expected."""
+    turning: float = -math.inf
+    """Time of the last frame in which a turn was asked for."""
     until: float = math.inf
     """Time of the frame by which a challenge was over: a face seen later may be another's."""
+    lost: bool = False
+    """Whether nobody could have been named for too long while a challenge ran."""
 
 
 @dataclass(eq=False)
@@ -109,10 +125,11 @@ class Attempt:
         self.started = started
         self._seeing = seeing
         self._glance = _Glance(seeing.analyzer)
-        count = place.agree[1]
+        watched = place.liveness != "none"
+        count, spacing = (max(KEPT, place.agree[1]), SPREAD) if watched else (place.agree[1], SPACING)
         self._builder = TrackBuilder(
             self._glance,
-            TrackOptions(count=count, spacing=SPACING, confirm=place.agree[0], live=True, renewal=2 * SPACING),
+            TrackOptions(count=count, spacing=spacing, confirm=place.agree[0], live=True, renewal=2 * SPACING),
             rule=seeing.rule,
             thumbnail=seeing.thumbnail,
         )
@@ -238,23 +255,37 @@ class Attempt:
 
     def _watch(self, frame: VideoFrame, shown: Mapping[int, Face]) -> None:
         """Gives faces, by number of their track, to those who tell whether they live."""
-        if self._begun is None and shown:
+        fit = {number for number, face in shown.items() if face.quality.usable}
+        if self._begun is None and fit:
             self._begun = frame.arrived
-        if self._challenge is not None and self._challenged is None and shown:
-            self._challenged = max(shown, key=lambda number: shown[number].box.area)
+        if self._challenge is not None and self._challenged is None and fit:
+            self._challenged = max(fit, key=lambda number: shown[number].box.area)
             watch = ChallengeWatch(self._challenge, frame.time)
-            self._living[self._challenged] = _Liveness(self._seeing.passive(), watch)
+            self._living[self._challenged] = _Liveness(self._seeing.passive(), watch, frame.time, frame.time)
         for number, face in shown.items():
-            one = self._living.setdefault(number, _Liveness(self._seeing.passive(), None))
-            one.passive.feed(frame.time, frame.image, face.box, face.landmarks.points)
-            if one.challenge is not None:
-                one.challenge.feed(frame.time, face.landmarks.points, face.box)
-                if one.challenge.state != "running":
-                    one.until = min(one.until, frame.time)
+            if number not in self._living and number in fit:
+                self._living[number] = _Liveness(self._seeing.passive(), None, frame.time, frame.time)
+            if (one := self._living.get(number)) is not None:
+                self._look(one, frame, face)
         if self._challenged is not None and self._challenged not in shown:
             challenged = self._living[self._challenged].challenge
             assert challenged is not None  # it was given one above
             challenged.lost(frame.time)
+
+    def _look(self, one: _Liveness, frame: VideoFrame, face: Face) -> None:
+        """Gives one face to those who tell whether it lives, as long as it is seen well enough to be named."""
+        if one.challenge is not None and one.challenge.asked is not None:
+            one.turning = frame.time
+        if face.quality.usable or frame.time - one.turning <= UNSEEN:
+            one.fit = frame.time
+        elif frame.time - one.fit > UNSEEN:
+            one.lost = one.lost or (one.challenge is not None and math.isinf(one.until))
+            one.passive, one.since = self._seeing.passive(), frame.time
+        one.passive.feed(frame.time, frame.image, face.box, face.landmarks.points)
+        if one.challenge is not None:
+            one.challenge.feed(frame.time, face.landmarks.points, face.box)
+            if one.challenge.state != "running":
+                one.until = min(one.until, frame.time)
 
     def _tracks(self) -> list[RunningTrack]:
         """The people in the zone as of the last frame."""
@@ -271,7 +302,7 @@ class Attempt:
     def _faces(self, track: RunningTrack) -> list[TrackFace]:
         """The faces that tell who it is: those up to the end of a challenge, as the head that turned was theirs."""
         one = self._living.get(track.number)
-        return [face for face in track.faces if one is None or face.time <= one.until]
+        return [face for face in track.faces if one is None or one.since <= face.time <= one.until]
 
     def _liveness(self, track: RunningTrack) -> tuple[Liveness, Reason | None]:
         """Whether a face is alive, as far as the place asks, and what speaks against it."""
@@ -285,7 +316,7 @@ class Attempt:
             return "failed", _AGAINST.get(verdict.reason, Reason.not_live)
         if self.place.liveness == "passive":
             return ("passive", None) if verdict.live else ("unknown", None)
-        if one.challenge is None or one.challenge.state == "failed":
+        if one.challenge is None or one.challenge.state == "failed" or one.lost:
             return "failed", Reason.challenge_failed
         passed = one.challenge.state == "passed" and verdict.live
         return ("challenge", None) if passed else ("unknown", None)
@@ -298,7 +329,7 @@ class Attempt:
             faces = self._faces(track)
             if not faces:
                 continue
-            naming = name_faces(faces, self._seeing.store, self._seeing.rule, self.place.fmr)
+            naming = name_faces(faces, self._seeing.store, self._seeing.rule, self.place.fmr, self.place.agree[1])
             if naming.person is None:
                 strangers += 1
             else:

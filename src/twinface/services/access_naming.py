@@ -13,6 +13,7 @@ from twinface.core.access.evidence import SeenPerson
 from twinface.core.decision import FARTHEST, DecisionRule
 from twinface.core.identification import identification_point
 from twinface.core.ports import GalleryStore
+from twinface.core.similarity import distances
 from twinface.core.subjects import Neighbour
 from twinface.core.video import TrackFace
 from twinface.errors import ContractMismatch
@@ -42,8 +43,11 @@ class Naming:
     threshold: float
 
 
-def name_faces(faces: Sequence[TrackFace], store: GalleryStore, rule: DecisionRule, fmr: float) -> Naming:
+def name_faces(faces: Sequence[TrackFace], store: GalleryStore, rule: DecisionRule, fmr: float, best: int) -> Naming:
     """Who of a gallery a track shows.
+
+    The best faces name somebody; the others have to be of the same face, each nearer to one of those than the rule
+    takes two people for one at its loosest point, or somebody else was before the camera for a while.
 
     The distance is that of `services.video_search.name_track`. A face agrees if its nearest person is the track's, and
     is near enough by itself for the default operating point. Somebody is in doubt who is near enough for that point,
@@ -51,10 +55,11 @@ def name_faces(faces: Sequence[TrackFace], store: GalleryStore, rule: DecisionRu
     to her for the loosest point: then another person was before the camera for a moment.
 
     Args:
-        faces: encoded ones of one track, at least one.
+        faces: encoded ones of one track, best first, at least one.
         store: the gallery.
         rule: the encoder's.
         fmr: how often a stranger's track may be taken for anybody of the gallery, in (0, 1).
+        best: how many faces name, at most.
 
     Raises:
         ContractMismatch: the rule is of another encoder than the gallery's templates.
@@ -66,27 +71,37 @@ def name_faces(faces: Sequence[TrackFace], store: GalleryStore, rule: DecisionRu
             f"the gallery's templates are of {space.model} ({space.identity[:12]}), not of {rule.model[:12]}; "
             "load that model, or migrate the gallery"
         )
-    own = templates_of(faces)
+    chosen, others = faces[:best], faces[best:]
+    own = templates_of(chosen)
     found, compared = store.nearest(np.vstack([own.mean, own.vectors]), NEAREST)
-    point = identification_point(rule, compared * len(faces), fmr)
+    point = identification_point(rule, compared * len(chosen), fmr)
     if not found[0]:
         return Naming(None, "", point.threshold)
-    best = found[0][0]
-    alone = _distances(best.subject, found[1:])
-    distance = (float(alone.min()) + best.distance) / 2
+    nearest = found[0][0]
+    alone = _distances(nearest.subject, found[1:])
+    distance = (float(alone.min()) + nearest.distance) / 2
     near = rule.point().threshold
     if not distance <= near:
         return Naming(None, "", point.threshold)
-    name = store.names([best.subject]).get(best.subject)
+    name = store.names([nearest.subject]).get(nearest.subject)
     if name is None:  # removed by another process a moment ago
         return Naming(None, "", point.threshold)
-    doubt = _doubt(found, alone, distance, point.threshold, max(one.threshold for one in rule.points))
+    far = max(one.threshold for one in rule.points)
+    doubt = _doubt(found, alone, distance, point.threshold, far)
+    if others and not doubt and not (distances(_stacked(others), own.vectors).min(axis=1) <= far).all():
+        doubt = "another face"
     agreeing = sum(
-        bool(face and face[0].subject == best.subject and gap <= near)
+        bool(face and face[0].subject == nearest.subject and gap <= near)
         for face, gap in zip(found[1:], alone, strict=True)
     )
     person = SeenPerson(
-        best.subject, name, distance, rule.curve.probability(distance), agreeing, len(faces), inconclusive=bool(doubt)
+        nearest.subject,
+        name,
+        distance,
+        rule.curve.probability(distance),
+        agreeing,
+        len(chosen),
+        inconclusive=bool(doubt),
     )
     return Naming(person, doubt, point.threshold)
 
@@ -123,3 +138,8 @@ def _distances(subject: str, found: Sequence[Sequence[Neighbour]]) -> NDArray[np
     """Distance of each face to a person; FARTHEST where she is not among its nearest."""
     gaps = [[one.distance for one in neighbours if one.subject == subject] for neighbours in found]
     return np.array([min(gap, default=FARTHEST) for gap in gaps])
+
+
+def _stacked(faces: Sequence[TrackFace]) -> NDArray[np.float32]:
+    """Templates of faces, shape (n, D)."""
+    return np.stack([face.vector for face in faces])

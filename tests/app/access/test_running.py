@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +27,7 @@ from twinface.app.access.integrity import Integrity
 from twinface.app.access.policy_watch import PolicyFile
 from twinface.app.access.requests import make_request, read_request
 from twinface.app.access.sample_camera import RATE, SampleCamera
+from twinface.app.cli.access.run import lines
 from twinface.app.gallery import Gallery
 from twinface.core.access.evidence import Reason, Ruling
 from twinface.core.video import VideoFrame, VideoInfo
@@ -73,6 +76,14 @@ class TestRequests:
         with pytest.raises(BadRequest) as caught:
             read_request(text)
         assert "987654" not in str(caught.value)
+
+    def test_lines_that_are_too_long_or_no_text(self) -> None:
+        text = b"lobby\n\n" + b"y" * 100_000 + b" vault\nfloor\n\xff\xfe\nlast"
+        found = list(lines(io.BytesIO(text)))
+        assert [line for line in found if len(line) < 100] == ["lobby", "floor", "\ufffd\ufffd", "last"]
+        (long,) = (line for line in found if len(line) >= 100)
+        with pytest.raises(BadRequest, match="at most"):
+            read_request(long)
 
 
 class TestPolicyFile:
@@ -256,6 +267,19 @@ def started(place: Path, film: Path, *words: str) -> Iterator[subprocess.Popen[s
 
 
 class TestFromTheShell:
+    @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+    def test_a_signal_ends_it_in_good_order(self, place: Path, film: Path, name: str, cli: Cli) -> None:
+        if not hasattr(signal, name):
+            pytest.skip(f"there is no {name} here")
+        with started(place, film, "--stdin") as running:
+            running.stdin.write("lobby\n")
+            running.stdin.flush()
+            assert json.loads(running.stdout.readline())["decision"] == "grant"
+            running.send_signal(getattr(signal, name))
+            assert running.wait(60) == (130 if name == "SIGINT" else 0)
+        shown = cli("access", "audit", "show", "--gallery", place / "people.db", "--json")
+        assert json.loads(shown.out.splitlines()[-1])["kind"] == "stop"
+
     def test_requests_on_stdin(self, place: Path, film: Path, cli: Cli) -> None:
         with started(place, film, "--stdin") as running:
             out, err = running.communicate('lobby\nfloor\nroof\n{"place": 3}\n', timeout=300)

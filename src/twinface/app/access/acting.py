@@ -8,7 +8,7 @@ from typing import TextIO
 
 from twinface.app.access.notifiers import Dispatcher, Secrets, make_dispatcher
 from twinface.core.access.actions import CommandAction, Notice, RelayAction
-from twinface.core.access.evidence import in_words
+from twinface.core.access.evidence import Reason, in_words
 from twinface.core.access.policy import Place, Policy
 from twinface.errors import ActionFailed
 from twinface.services.access_control import Outcome
@@ -67,7 +67,12 @@ class Actor:
             raise ActionFailed("the policy's actions could not be made ready; mend the policy")
         if self._dispatcher is None or place is None:
             return
-        names = place.on_grant if ruling.granted else (*_relays(policy, place), *place.on_refusal)
+        if ruling.granted:
+            names = place.on_grant
+        elif ruling.reason in _NOT_LOOKED_AT:
+            names = place.on_refusal
+        else:
+            names = (*_relays(policy, place), *place.on_refusal)
         failures = self._dispatcher.notify(notice_of(outcome, place.name, dry=self._dry_run), names)
         moved = {name: error for name, error in failures.items() if isinstance(policy.actions.get(name), _MOVING)}
         moved |= {name: error for name, error in failures.items() if name not in policy.actions}
@@ -90,6 +95,9 @@ class Actor:
             policy.actions, self._failed, dry_run=self._dry_run, secrets=self._secrets, out=self._out, folder=folder
         )
 
+
+_NOT_LOOKED_AT = (Reason.overloaded, Reason.cancelled)
+"""Refusals of requests that nobody looked at: they end no opening of who was let in before."""
 
 _MOVING = (RelayAction, CommandAction)
 

@@ -59,6 +59,7 @@ def open_gate(
     zone: Span = WHOLE,
     detector: str | None = None,
     clocks: Clocks | None = None,
+    trust_clock: bool = False,
 ) -> Gate:
     """Joins the parts.
 
@@ -72,6 +73,7 @@ def open_gate(
         zone: where people stand, see `Seeing`.
         detector: as the gallery was opened with.
         clocks: the time; None for this machine's.
+        trust_clock: see `AccessController`.
 
     Raises:
         ModelError: the models cannot be loaded.
@@ -118,6 +120,7 @@ def open_gate(
         clocks or SystemClocks(),
         integrity=integrity.check,
         model=model,
+        trust_clock=trust_clock,
     )
 
     def sees(frame: VideoFrame) -> bool:

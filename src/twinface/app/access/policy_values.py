@@ -190,6 +190,8 @@ def _number(key: Key, found: object) -> float | int:
     kinds = (int,) if key.kind == "count" else (int, float)
     if isinstance(found, bool) or not isinstance(found, kinds):
         raise ValueError(f"expected a {'whole ' if key.kind == 'count' else ''}number, found {named(found)}")
+    if abs(found) > 1e18:
+        raise ValueError("is too large or too small a number; correct it")
     bounds = {"at least": key.least, "above": key.above, "at most": key.most, "below": key.below}
     holds = (
         math.isfinite(found)

@@ -213,6 +213,8 @@ def moment(text: str, zone: str) -> datetime:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError(f'"{text}" is no time; write it as 2026-12-24T18:00') from None
+    if not 1971 <= at.year <= 2999:
+        raise ValueError(f'"{text}" is out of range; write a time between 1971 and 2999')
     return instant(at if at.utcoffset() is not None else at.replace(tzinfo=ZoneInfo(zone)))
 
 

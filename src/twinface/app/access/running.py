@@ -14,7 +14,7 @@ from typing import Protocol
 from twinface.app.access.acting import Actor
 from twinface.app.access.frames import Newest
 from twinface.app.access.policy_watch import PolicyFile
-from twinface.core.access.evidence import Request
+from twinface.core.access.evidence import Reason, Request
 from twinface.core.access.policy import Policy
 from twinface.core.audit import AuditDraft
 from twinface.core.files import shown
@@ -22,6 +22,7 @@ from twinface.core.ports import AuditLog
 from twinface.core.video import VideoFrame
 from twinface.errors import TwinFaceError
 from twinface.services.access_control import AccessController, Outcome
+from twinface.services.access_record import words_of
 
 STEP = 0.05
 """Seconds within which a request is taken up, and a deadline noticed."""
@@ -98,6 +99,8 @@ class AccessRun:
         self._asker = asker
         self._requests: queue.Queue[tuple[Request, Reply | None]] = queue.Queue(maxsize=16)
         self._replies: dict[str, Reply] = {}
+        self._counting = threading.Lock()
+        self._passed_over = 0
         self._stopping = threading.Event()
         self._draining = False
         self._prompt = ""
@@ -122,6 +125,8 @@ class AccessRun:
         try:
             self._requests.put_nowait((request, reply))
         except queue.Full:
+            with self._counting:
+                self._passed_over += 1
             return False
         return True
 
@@ -142,7 +147,7 @@ class AccessRun:
         """
         self._controller.catch_up()
         self._note("start", "")
-        look_at_policy = erase = -math.inf
+        look_at_policy = erase = passed_over = -math.inf
         try:
             while not self._stopping.is_set():
                 now = time.monotonic()
@@ -152,7 +157,10 @@ class AccessRun:
                 if now >= erase:
                     erase = now + PURGE
                     self._erase()
-                self._take_requests()
+                self._take_request()
+                if now >= passed_over:
+                    passed_over = now + 1.0
+                    self._tell_passed_over()
                 frame = self._frames.take(STEP)
                 if frame is not None:
                     self._take_frame(frame)
@@ -165,12 +173,25 @@ class AccessRun:
                     return
         finally:
             self._tell(self._controller.close())
+            self._turn_away_the_rest()
+            self._tell_passed_over()
             try:
                 self._note("stop", "")
             except TwinFaceError as error:
                 self._told.trouble(str(error))
 
-    def _take_requests(self) -> None:
+    def _take_request(self) -> None:
+        """One at a time, so that a flood of them keeps nobody from the frames and the policy."""
+        try:
+            request, reply = self._requests.get_nowait()
+        except queue.Empty:
+            return
+        if reply is not None:
+            self._replies[request.id] = reply
+        self._tell(self._controller.ask(request))
+
+    def _turn_away_the_rest(self) -> None:
+        """Refuses the requests that nobody has looked at yet, at the end."""
         while True:
             try:
                 request, reply = self._requests.get_nowait()
@@ -178,7 +199,14 @@ class AccessRun:
                 return
             if reply is not None:
                 self._replies[request.id] = reply
-            self._tell(self._controller.ask(request))
+            self._tell([self._controller.turn_away(request, Reason.cancelled, "the program was ended")])
+
+    def _tell_passed_over(self) -> None:
+        """Writes down that requests came for which there was no room."""
+        with self._counting:
+            count, self._passed_over = self._passed_over, 0
+        if count:
+            self._note_later("fault", f"{count} requests were passed over, as too many waited", "overloaded")
 
     def _take_frame(self, frame: VideoFrame) -> None:
         if self._controller.busy or self._asker is None:
@@ -186,8 +214,8 @@ class AccessRun:
             return
         try:
             request = self._asker.look(frame, time.monotonic())
-        except TwinFaceError as error:
-            self._told.trouble(str(error))
+        except Exception as error:  # noqa: BLE001 - the door stays shut, and the next frame may be better
+            self._told.trouble(words_of(error))
             return
         if request is not None:
             self._tell(self._controller.ask(request))
@@ -207,7 +235,7 @@ class AccessRun:
                 return
             self._actor.replace(policy)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody is let in until the policy is good again
-            words = str(error) if isinstance(error, TwinFaceError) else f"{type(error).__name__}: {error}"
+            words = words_of(error)
             self._controller.break_policy(words)
             self._told.trouble(f"everybody is refused until the policy is mended: {words}")
             self._note_later("policy", "cannot be used", "policy_invalid")  # the words may hold names

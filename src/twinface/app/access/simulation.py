@@ -209,6 +209,8 @@ def _event(found: Any, number: int, policy: Policy, problems: Problems) -> Event
     except ValueError as error:
         problems.add((*path, "at"), str(error))
         at = None
+    if at is not None and not 1971 <= at.year <= 2999:
+        problems.add((*path, "at"), "is out of range; write a time between 1971 and 2999")
     if len(problems) > before or at is None:
         return None
     fault = values.get("fault")

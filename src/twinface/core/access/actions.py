@@ -180,7 +180,7 @@ def _value(name: str, key: str, value: object, kind: str) -> Any:
         if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
             return tuple(value)
         raise ValueError(f'actions.{name}.{key} must be a list of words, as ["open", "--now"], got {value!r}')
-    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18:
         return float(value)
     wanted = {"bool": bool, "int": int, "float": float}.get(kind, str)
     if type(value) is not wanted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import BinaryIO, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from twinface.app.video.events import SECRETS
 from twinface.core.access.actions import Notice, SoundAction
 from twinface.core.files import reason
 from twinface.errors import ActionFailed
@@ -146,6 +148,7 @@ class SoundNotifier:
                         stdin=subprocess.DEVNULL,
                         stdout=subprocess.DEVNULL,
                         stderr=subprocess.DEVNULL,
+                        env={name: value for name, value in os.environ.items() if name not in SECRETS},
                     )
                 except OSError:
                     continue

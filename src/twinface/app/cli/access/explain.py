@@ -12,8 +12,11 @@ from twinface.app.cli.opening import open_gallery
 from twinface.app.cli.output import console, printable, write_json
 from twinface.core.wording import percent
 from twinface.errors import TwinFaceError
+from twinface.services.access_record import REQUEST
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from twinface.core.access.policy import Policy
     from twinface.core.audit import AuditRecord
 
@@ -51,18 +54,20 @@ def explain(
     console().print(table)
 
 
-def _found(records: object, event: str) -> AuditRecord:
+def _found(records: Iterable[AuditRecord], event: str) -> AuditRecord:
     """The record of a number or a request's id.
 
     Raises:
         TwinFaceError: there is none.
     """
-    from collections.abc import Iterable
-    from typing import cast
-
-    for record in cast("Iterable[AuditRecord]", records):
-        if event == str(record.number) or (record.request == event and record.kind == "request"):
+    found = None
+    for record in records:
+        if event == str(record.number):
             return record
+        if record.request == event and record.kind == REQUEST:
+            found = record  # the last one holds: a grant whose door did not open is followed by a refusal
+    if found is not None:
+        return found
     raise TwinFaceError(f"the log has no record {printable(event)}; see twinface access audit show")
 
 

@@ -23,6 +23,8 @@ def pin(card: Annotated[bool, typer.Option("--card", help="For the id of a card,
     secret = _asked(word) if sys.stdin.isatty() else sys.stdin.readline(LONGEST_SECRET + 2).rstrip("\r\n")
     if len(secret.strip()) < SHORTEST:
         raise TwinFaceError(f"a {word} needs at least {SHORTEST} letters or digits; choose a longer one")
+    if not secret.isprintable():
+        raise TwinFaceError(f"the {word} holds signs that cannot be typed; choose another")
     try:
         hashed = make_hash(secret, secrets.token_bytes(SALT_BYTES))
     except ValueError as error:

@@ -6,9 +6,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds that a decision waits for others who write into the gallery; then it is a refusal."""
+
+ENDINGS = ("SIGTERM", "SIGHUP", "SIGQUIT")
+"""Signals that end it in good order: what lets somebody in is switched off."""
 
 TOKEN = "TWINFACE_ACCESS_TOKEN"  # noqa: S105 - the variable's name
 
@@ -53,6 +57,10 @@ def run(
         typer.Option("--zone", help="Where people stand: left,top,right,bottom as shares of the picture, 0 to 1."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and log; only say what would be done.")] = False,
+    trust_clock: Annotated[
+        bool,
+        typer.Option("--trust-clock", help="The clock is right, though the log holds later times: it was wrong once."),
+    ] = False,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0.1, help="Stop after so many seconds.")] = None,
     longest: Annotated[int, typer.Option("--longest", min=160, help="Pixels of the longer side of the frames.")] = 1280,
     verify: Annotated[
@@ -96,6 +104,7 @@ def run(
             trouble=complain,
             zone=area,
             detector=detector,
+            trust_clock=trust_clock,
         )
         stack.callback(gate.actor.close)
         video: FrameSource = stack.enter_context(open_video(source, VideoOptions(longest=longest, verify=verify)))
@@ -127,8 +136,9 @@ def run(
             timer.daemon = True
             timer.start()
             stack.callback(timer.cancel)
-        before = signal.signal(signal.SIGTERM, lambda *_: running.stop())
-        stack.callback(signal.signal, signal.SIGTERM, before)
+        for name in ENDINGS:
+            if (number := getattr(signal, name, None)) is not None:
+                stack.callback(signal.signal, number, signal.signal(number, lambda *_: running.stop()))
         running.go()
 
 
@@ -175,11 +185,9 @@ def read_zone(text: str) -> Span:
 
 def _read_stdin(running: AccessRun) -> None:
     """Takes requests from lines until there are no more."""
-    from twinface.app.access.requests import LONGEST, read_request
+    from twinface.app.access.requests import read_request
 
-    while line := sys.stdin.readline(LONGEST + 2):
-        if not line.strip():
-            continue
+    for line in lines(sys.stdin.buffer):
         try:
             request = read_request(line)
         except BadRequest as error:
@@ -188,3 +196,15 @@ def _read_stdin(running: AccessRun) -> None:
         if not running.ask(request):
             complain("too many requests wait; one was passed over")
     running.drain()
+
+
+def lines(file: BinaryIO) -> Iterator[str]:
+    """The lines of a file that are not empty; of a longer one than requests are, only what tells that it is."""
+    from twinface.app.access.requests import LONGEST
+
+    while line := file.readline(4 * LONGEST):
+        whole = line.endswith(b"\n")
+        while not whole and (rest := file.readline(4 * LONGEST)):
+            line, whole = b"x" * (LONGEST + 1), rest.endswith(b"\n")
+        if text := line.decode(errors="replace").strip():
+            yield text

@@ -92,6 +92,8 @@ class _Liveness:
     """Time of the frame with which it began."""
     fit: float
     """Time of the last frame with a face fit for naming, or in which none was expected."""
+    named: float
+    """Time of the last frame with a face fit for naming."""
     turning: float = -math.inf
     """Time of the last frame in which a turn was asked for."""
     until: float = math.inf
@@ -261,10 +263,12 @@ class Attempt:
         if self._challenge is not None and self._challenged is None and fit:
             self._challenged = max(fit, key=lambda number: shown[number].box.area)
             watch = ChallengeWatch(self._challenge, frame.time)
-            self._living[self._challenged] = _Liveness(self._seeing.passive(), watch, frame.time, frame.time)
+            self._living[self._challenged] = _Liveness(
+                self._seeing.passive(), watch, frame.time, frame.time, frame.time
+            )
         for number, face in shown.items():
             if number not in self._living and number in fit:
-                self._living[number] = _Liveness(self._seeing.passive(), None, frame.time, frame.time)
+                self._living[number] = _Liveness(self._seeing.passive(), None, frame.time, frame.time, frame.time)
             if (one := self._living.get(number)) is not None:
                 self._look(one, frame, face)
         if self._challenged is not None and self._challenged not in shown:
@@ -274,9 +278,14 @@ class Attempt:
 
     def _look(self, one: _Liveness, frame: VideoFrame, face: Face) -> None:
         """Gives one face to those who tell whether it lives, as long as it is seen well enough to be named."""
+        fit = face.quality.usable
         if one.challenge is not None and one.challenge.asked is not None:
+            if frame.time - one.turning > UNSEEN and frame.time - one.named > UNSEEN:
+                one.lost = True  # nobody could have been named before this turn
             one.turning = frame.time
-        if face.quality.usable or frame.time - one.turning <= UNSEEN:
+        if fit:
+            one.named = frame.time
+        if fit or frame.time - one.turning <= UNSEEN:
             one.fit = frame.time
         elif frame.time - one.fit > UNSEEN:
             one.lost = one.lost or (one.challenge is not None and math.isinf(one.until))
@@ -284,7 +293,7 @@ class Attempt:
         one.passive.feed(frame.time, frame.image, face.box, face.landmarks.points)
         if one.challenge is not None:
             one.challenge.feed(frame.time, face.landmarks.points, face.box)
-            if one.challenge.state != "running":
+            if one.challenge.state == "failed" or (one.challenge.state == "passed" and fit):
                 one.until = min(one.until, frame.time)
 
     def _tracks(self) -> list[RunningTrack]:
@@ -295,7 +304,7 @@ class Attempt:
     def _told(self, track: RunningTrack) -> bool:
         """Whether more frames of a track would tell no more."""
         one = self._living.get(track.number)
-        over = one is not None and math.isfinite(one.until)
+        over = one is not None and (one.lost or math.isfinite(one.until))
         enough = over or len(track.faces) >= self.place.agree[1]
         return enough and self._liveness(track)[0] != "unknown"
 
@@ -318,7 +327,7 @@ class Attempt:
             return ("passive", None) if verdict.live else ("unknown", None)
         if one.challenge is None or one.challenge.state == "failed" or one.lost:
             return "failed", Reason.challenge_failed
-        passed = one.challenge.state == "passed" and verdict.live
+        passed = one.challenge.state == "passed" and math.isfinite(one.until) and verdict.live
         return ("challenge", None) if passed else ("unknown", None)
 
     def _named(self, tracks: Sequence[RunningTrack]) -> tuple[list[SeenPerson], int, str]:

@@ -31,6 +31,7 @@ from twinface.app.cli import (
     models,
     people,
     search,
+    serve,
     train,
     watch,
 )  # fmt: skip
@@ -60,6 +61,7 @@ app.command("index")(search.index)
 app.command("watch")(watch.watch)
 app.command("blur")(blur.blur)
 app.add_typer(access.app, name="access")
+app.add_typer(serve.app, name="serve")
 app.add_typer(people.app, name="people")
 app.add_typer(gallery.app, name="gallery")
 app.command("calibrate")(calibrate.calibrate)

@@ -18,6 +18,9 @@ State = Literal["ok", "missing", "bad"]
 EXTRAS = (
     ("pillow_heif", "HEIC and HEIF pictures", 'pip install "twinface[heif]"'),
     ("matplotlib", "report pages with plots", 'pip install "twinface[evaluate]"'),
+    ("av", "videos, cameras, streams", 'pip install "twinface[video]"'),
+    ("paho", "MQTT messages of access control", 'pip install "twinface[access]"'),
+    ("fastapi", "twinface serve", 'pip install "twinface[server]"'),
     ("huggingface_hub", "models from the Hugging Face Hub", 'pip install "twinface[hub]"'),
     ("torch", "training and export", 'pip install "twinface[train]"'),
 )

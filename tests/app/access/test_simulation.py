@@ -90,6 +90,7 @@ def test_what_is_not_as_expected_tells_by_the_status(cli: Cli, tmp_path: Path) -
         ("still picture", {"watched": Reason.not_live, "asked": Reason.not_live}),
         ("moved picture", {"asked": Reason.challenge_failed}),
         ("recording", {"asked": Reason.challenge_failed}),
+        ("chosen recording", {}),
         ("frozen stream", dict.fromkeys(("open", "watched", "asked"), Reason.picture_frozen)),
         ("lookalike", dict.fromkeys(("open", "watched", "asked"), Reason.inconclusive)),
         ("blurred", dict.fromkeys(("open", "watched", "asked"), Reason.poor_quality)),

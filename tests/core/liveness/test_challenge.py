@@ -12,6 +12,7 @@ import pytest
 from heads import FLAT, RATE, UNIT, Actor, Points, bent, box_of, head, seen, smooth
 
 from twinface.core.liveness.challenge import PAUSES, Challenge, ChallengeWatch
+from twinface.core.liveness.limits import ChallengeLimits
 
 LEFT_THEN_RIGHT = Challenge(("left", "right"), 6.0)
 
@@ -198,6 +199,15 @@ def test_the_first_sight_may_be_late_and_must_be_frontal() -> None:
     assert aside.reason == "time ran out: 0 of 2 turns done"
 
 
+def test_frames_may_come_in_pairs() -> None:
+    watch, actor = ChallengeWatch(LEFT_THEN_RIGHT, 0.0), Actor(35.0)
+    for number in range(1, 80):
+        points = seen(head(), actor(number / RATE, watch))
+        watch.feed(number / RATE, points, box_of(points))
+        watch.feed(number / RATE + 0.002, points + 0.5, box_of(points))
+    assert watch.state == "passed", watch.reason
+
+
 def test_it_stays_as_it_ended() -> None:
     watch = performed(head())
     watch.lost(1e6)
@@ -247,3 +257,8 @@ def test_landmarks_that_are_none_are_refused_and_those_on_a_line_are_passed_over
         watch.feed(number / RATE, points, box_of(seen(head())))
     assert watch.state == "running"
     assert watch.measures["frames"] == 2  # beyond the three of the reference
+
+
+def test_limits_that_let_a_swap_count_are_refused() -> None:
+    with pytest.raises(ValueError, match="would reach a turn"):
+        ChallengeLimits(turn=20.0)

@@ -11,7 +11,7 @@ import pytest
 
 from twinface.services.recognition import Recognizer
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 
 from liveness_attacks import Stage
 from liveness_faces import HEIGHT, WIDTH, Portrait

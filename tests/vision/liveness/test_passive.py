@@ -113,12 +113,12 @@ def test_frames_that_come_late_are_passed_over() -> None:
     assert watch.verdict().measures["frames"] == 1
 
 
-def test_a_face_at_the_pictures_edge_is_judged_by_what_is_seen_of_it() -> None:
+@pytest.mark.parametrize(("box", "every"), [(Box(-60, 400, 140, 180), 1), (BOX, 2)])
+def test_a_face_that_is_cut_off_or_seldom_seen_is_never_live(box: Box, every: int) -> None:
     watch = PassiveWatch()
-    for number in range(30):
-        watch.feed(number / RATE, noise(number), Box(-60, 400, 140, 180), POINTS + 4 * np.sin(number / 7))
-    assert watch.verdict().measures["moire"] == 0.0
-    assert watch.verdict().live
+    for number in range(0, 60, every):
+        watch.feed(number / RATE, noise(number), box, POINTS + 4 * np.sin(number / 7))
+    assert watch.verdict().reason == "too short"
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,7 @@ def test_a_face_at_the_pictures_edge_is_judged_by_what_is_seen_of_it() -> None:
     [
         (np.zeros((480, 560), np.uint8), BOX, POINTS, "expected"),
         (np.zeros((480, 560, 3), np.uint8), BOX, POINTS[:4], "expected"),
+        (np.zeros((480, 560, 3), np.uint8), BOX, POINTS * np.nan, "not finite"),
         (np.zeros((480, 560, 3), np.uint8), Box(700, 0, 50, 50), POINTS, "outside the picture"),
     ],
 )

@@ -1,9 +1,10 @@
 """Plays a day from a file against a policy: who comes when, with what, and what the policy says to it.
 
 No camera and no gallery is needed: what would be seen is written in the file. What the checks for a living face stop is
-taken from what was measured (docs/liveness.md): passive checks stop a picture that is held still and a recording that
-stands still or repeats itself, a challenge also pictures that are moved and recordings. Where a place asks for neither,
-a good picture of somebody is somebody.
+taken from what was measured (docs/liveness.md), in the main: passive checks stop a picture that is held still and a
+stream that stands still, a challenge also pictures that are moved and recordings that run by themselves. Where a place
+asks for neither, a good picture of somebody is somebody; and where somebody has films of both turns and starts the
+right one (a chosen recording), no check stops him.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ LARGEST = 1 << 20
 NOBODY, STRANGER = "nobody", "stranger"
 """Whom `who` may say instead of a name."""
 
-Attack = Literal["", "still picture", "moved picture", "recording", "frozen stream", "lookalike", "blurred"]
+Attack = Literal["", "still picture", "moved picture", "recording", "chosen recording", "frozen stream", "lookalike", "blurred"]
 
 _FAULTS = (
     Reason.camera_lost, Reason.picture_frozen, Reason.picture_stale, Reason.gallery_unavailable, Reason.model_tampered,

@@ -261,7 +261,7 @@ class ChallengeWatch:
         if self._last is None:
             return False
         before, old, _ = self._last
-        step = min(time - before, self._limits.gap)
+        step = min(max(time - before, self._limits.brief), self._limits.gap)
         shift = float(np.linalg.norm(points[PLANE].mean(axis=0) - old[PLANE].mean(axis=0))) / face_width(old)
         growth = abs(math.log(_size(points) / _size(old))) / math.log(self._limits.swell)
         return not (shift <= self._limits.leap * step and growth <= step)
@@ -271,7 +271,8 @@ class ChallengeWatch:
         if self._last is None:
             return False
         before, _, angle = self._last
-        return abs(yaw - angle) <= self._limits.spin * min(time - before, self._limits.blink)
+        step = min(max(time - before, self._limits.brief), self._limits.blink)
+        return abs(yaw - angle) <= self._limits.spin * step
 
 
 def _size(points: Points) -> float:

@@ -73,11 +73,14 @@ class PassiveWatch:
             landmarks: shape (5, 2), pixels.
 
         Raises:
-            ValueError: another shape of the image or the landmarks, or a box that lies outside the image.
+            ValueError: another shape of the image or the landmarks, landmarks that are not finite, or a box that lies
+                outside the image.
         """
         points = np.array(landmarks, np.float64)
         if image.ndim != 3 or image.shape[2] != 3 or points.shape != (5, 2):
             raise ValueError(f"liveness: expected (H, W, 3) and (5, 2), got {image.shape} and {points.shape}")
+        if not np.isfinite(points).all():
+            raise ValueError("liveness: the landmarks hold values that are not finite")
         if self._looks and not time > self._looks[-1].time:
             return
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -92,20 +95,21 @@ class PassiveWatch:
             self._looks.popleft()
 
     def verdict(self) -> PassiveVerdict:
-        """What the frames so far say; "too short" until there are enough of them."""
+        """What the frames so far say; "too short" until there are enough that show the whole face, often enough."""
         looks = list(self._looks)
         limits = self._limits
         seconds = looks[-1].time - looks[0].time if looks else 0.0
         measures = {"seconds": seconds, "frames": float(len(looks))}
-        if seconds < limits.seconds or len(looks) < limits.frames:
+        spectra = [look.spectrum for look in looks if look.spectrum is not None]
+        enough = seconds >= limits.seconds and len(looks) >= limits.rate * seconds
+        if not (enough and len(spectra) >= limits.whole * len(looks)):
             return PassiveVerdict(False, "too short", measures)
         times = np.array([look.time for look in looks])
         measures["frozen"] = _longest(times, [look.change < limits.change for look in looks])
         measures["change"] = float(np.median([look.change for look in looks]))
         measures["repeats"] = float(repeated([look.digest for look in looks]))
         measures["flicker"], measures["ripple"] = flicker(times, np.stack([look.light for look in looks]))
-        spectra = [look.spectrum for look in looks if look.spectrum is not None]
-        measures["moire"] = moire(np.mean(spectra, axis=0)) if spectra else 0.0
+        measures["moire"] = moire(np.mean(spectra, axis=0))
         measures["sway"], measures["scatter"] = sway(np.stack([look.landmarks for look in looks]))
         signs: dict[Reason, bool] = {
             "frozen": measures["frozen"] >= limits.frozen,

@@ -119,12 +119,12 @@ class Process:
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """`twinface serve` with the environment that the image and the unit give it."""
+    """`twinface serve` with an environment of its own."""
     pytest.importorskip("uvicorn")
     folder = tmp_path_factory.mktemp("process")
     (folder / "temporary").mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TWINFACE_")}
-    set_here = {"TMPDIR": str(folder / "temporary"), "TWINFACE_CACHE": str(folder / "cache"), "MALLOC_ARENA_MAX": "1"}
+    set_here = {"TMPDIR": str(folder / "temporary"), "TWINFACE_CACHE": str(folder / "cache")}
     words = ["serve", "--port", "0", "--gallery", folder / "people.db", "--state", folder / "state", "--rate", "1e6"]
     with (folder / "log").open("w") as log:
         running = subprocess.Popen(

@@ -34,7 +34,9 @@ LARGEST = 1 << 20
 NOBODY, STRANGER = "nobody", "stranger"
 """Whom `who` may say instead of a name."""
 
-Attack = Literal["", "still picture", "moved picture", "recording", "chosen recording", "frozen stream", "lookalike", "blurred"]
+Attack = Literal[
+    "", "still picture", "moved picture", "recording", "chosen recording", "frozen stream", "lookalike", "blurred"
+]
 
 _FAULTS = (
     Reason.camera_lost, Reason.picture_frozen, Reason.picture_stale, Reason.gallery_unavailable, Reason.model_tampered,

@@ -31,6 +31,12 @@ from twinface.errors import TwinFaceError
 if TYPE_CHECKING:
     from twinface.app.gallery import Gallery
 
+LOGIN_BYTES = 4096
+"""Bytes of a login: whoever sends it has shown no key yet."""
+
+TOLD = 10
+"""Mistakes of a request that are told."""
+
 _LOG = logging.getLogger("twinface.server")
 
 
@@ -98,8 +104,8 @@ def create_app(options: ServerOptions, *, gallery: Gallery | None = None) -> Fas
         app.router.routes.extend(_guarded(route) for route in module.router.routes)
     for kind in (HTTPException, TwinFaceError, RequestValidationError):
         app.add_exception_handler(kind, cast(Any, _tell))
-    larger = {"/v1/videos": options.max_video_bytes}
-    app.add_middleware(BodyLimits, limit=options.max_bytes, larger=larger)
+    others = {"/v1/videos": options.max_video_bytes, "/v1/session": LOGIN_BYTES}
+    app.add_middleware(BodyLimits, limit=options.max_bytes, others=others)
     app.add_middleware(edge.Edge, options=options, metrics=state.metrics)
     return app
 
@@ -146,7 +152,7 @@ async def _tell(connection: HTTPConnection, error: Exception) -> Response | None
 def _invalid(error: RequestValidationError) -> Problem:
     """What makes no sense, by field; what was given is not repeated."""
     wrong: list[dict[str, Any]] = [
-        {"field": ".".join(map(str, one["loc"])), "problem": str(one["msg"])} for one in error.errors()
+        {"field": ".".join(map(str, one["loc"])), "problem": str(one["msg"])} for one in error.errors()[:TOLD]
     ]
     first = wrong[0] if wrong else {"field": "request", "problem": "it makes no sense"}
     return Problem(422, f"{first['field']}: {first['problem']}", "invalid", errors=wrong)

@@ -119,6 +119,13 @@ class Jobs:
                 overwrite(self._path(identity))
                 del self._jobs[identity]
 
+    def drop(self, identity: str, patience: float = PATIENCE) -> None:
+        """Cancels a job if it has not ended, waits until it has, and forgets it."""
+        self.cancel(identity)
+        with self._changed:
+            self._changed.wait_for(lambda: self._running != identity, patience)
+        self.forget(identity)
+
     def settle(self, video: str, patience: float = PATIENCE) -> bool:
         """Cancels all jobs of a video and forgets them; False if one of them still runs after so many seconds."""
         for job in self.all(video):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
+import os
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,7 +118,7 @@ class KeyRing:
         identity = secrets.token_hex(6)
         secret = f"tf_{identity}_{secrets.token_urlsafe(32)}"
         key = ApiKey(identity, name, role, now, expires, None, self._hasher.hash(secret))
-        with self._lock:
+        with self._lock, self._alone():
             self._refresh()
             self._write({**self._keys, identity: key})
         return key, secret
@@ -127,7 +129,7 @@ class KeyRing:
         Raises:
             TwinFaceError: there is no such key, or the file cannot be written.
         """
-        with self._lock:
+        with self._lock, self._alone():
             self._refresh()
             key = self._keys.get(identity)
             if key is None:
@@ -179,6 +181,25 @@ class KeyRing:
 
     def _mark(self, secret: str) -> bytes:
         return hmac.new(self._pepper, secret.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other processes from writing keys meanwhile; where the system knows no such locks, only threads are."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise TwinFaceError(f"{shown(self._path.parent)}: cannot be written ({reason(error)})") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def _refresh(self) -> None:
         """Reads the file again if it is another than before."""

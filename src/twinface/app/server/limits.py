@@ -15,6 +15,12 @@ PAUSE = 30.0
 GRACE, SLOWEST = 60.0, 100_000
 """A whole body may take so many seconds, and one more for every so many bytes that are allowed."""
 
+JSON_BYTES = 64 * 2**10
+"""Bytes of a body of JSON, which is read whole before anybody looks at it."""
+
+PICTURES_IN_JSON = "/api/"
+"""Where bodies of JSON may hold pictures: CompreFace's routes."""
+
 
 class BodyLimits:
     """Refuses bodies that are too large or too slow, before they fill memory or hold a connection.
@@ -22,12 +28,12 @@ class BodyLimits:
     Args:
         app: what answers.
         limit: bytes of a body.
-        larger: paths with another limit, and that limit.
+        others: paths with another limit, and that limit.
         pause: seconds without a byte.
     """
 
-    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int] | None = None, pause: float = PAUSE) -> None:
-        self._app, self._limit, self._larger, self._pause = app, limit, dict(larger or {}), pause
+    def __init__(self, app: ASGIApp, limit: int, others: Mapping[str, int] | None = None, pause: float = PAUSE) -> None:
+        self._app, self._limit, self._others, self._pause = app, limit, dict(others or {}), pause
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets the app read so much and no more.
@@ -38,8 +44,11 @@ class BodyLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._larger.get(scope["path"], self._limit)
-        length = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = dict(scope["headers"])
+        limit = self._others.get(scope["path"], self._limit)
+        if b"json" in headers.get(b"content-type", b"").lower() and not scope["path"].startswith(PICTURES_IN_JSON):
+            limit = min(limit, JSON_BYTES)
+        length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18:
             raise Problem(400, "the header Content-Length is no number")
         if int(length) > limit:

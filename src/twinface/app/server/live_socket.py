@@ -133,7 +133,7 @@ class LiveSocket:
             _content(await self._socket.receive())
 
     async def _send_camera(self, camera: Camera) -> None:
-        look = await self._work.aside(camera.look)
+        look = camera.look()  # takes no time: a thread of its own opens the camera
         shown: VideoFrame | None = None
         number = 0
         try:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from twinface.app.cli.people import sample_json, subject_json
 from twinface.app.server.idempotency import Idempotency, digest
@@ -127,6 +127,15 @@ def create(
         return replace(show(state, found.uid), photos=_rows(rows, photos))
 
 
+@runtime_checkable
+class Forgetful(Protocol):
+    """Part of the server that keeps names."""
+
+    def forget(self, name: str) -> None:
+        """Forgets what it keeps under a name."""
+        ...
+
+
 def add_photos(state: ServerState, uid: str, photos: Sequence[Photo], options: EnrolmentOptions) -> Told:
     """Enrols more pictures of somebody; what became of each is told, also if none was taken."""
     with state.changing:
@@ -149,10 +158,13 @@ def change(state: ServerState, uid: str, seen: str, changes: dict[str, Any]) -> 
         DuplicateSubject: somebody else has the name.
     """
     with _unchanged(state, uid, seen) as found:
+        name = found.name
+        if "name" in changes and changes["name"] != name:
+            name = clean_name(changes["name"])
+            state.gallery.store.rename(found.name, name)
+            _forget(state, found.name)
         if "expires" in changes:
-            state.gallery.store.set_expiry(found.name, changes["expires"])
-        if "name" in changes and changes["name"] != found.name:
-            state.gallery.store.rename(found.name, clean_name(changes["name"]))
+            state.gallery.store.set_expiry(name, changes["expires"])
     return show(state, uid)
 
 
@@ -163,7 +175,9 @@ def remove(state: ServerState, uid: str, seen: str | None) -> ErasureReceipt:
         Problem: 412, she was changed meanwhile.
     """
     with _unchanged(state, uid, seen) as found:
-        return state.gallery.store.remove([found.name])
+        receipt = state.gallery.store.remove([found.name])
+        _forget(state, found.name)
+        return receipt
 
 
 def remove_photo(state: ServerState, uid: str, number: int) -> ErasureReceipt:
@@ -177,8 +191,18 @@ def merge(state: ServerState, uid: str, others: Sequence[str]) -> Told:
     """Makes several people one: the pictures of the others become hers, their names are erased."""
     with state.changing:
         found, _ = person(state, uid)
-        state.gallery.store.merge(found.name, [person(state, other)[0].name for other in others])
+        names = [person(state, other)[0].name for other in others]
+        state.gallery.store.merge(found.name, names)
+        for name in names:
+            _forget(state, name)
         return show(state, uid)
+
+
+def _forget(state: ServerState, name: str) -> None:
+    """Has everybody forget a name that is erased: what was asked by it, say."""
+    for one in state.attached.values():
+        if isinstance(one, Forgetful):
+            one.forget(name)
 
 
 def sample(state: ServerState, uid: str, number: int) -> Sample:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,11 @@ from twinface.app.server.state import ServerState, state_of
 CSRF_HEADER = "x-csrf-token"
 SAFE = ("GET", "HEAD", "OPTIONS")
 _CALLER = "twinface.caller"
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = (
+    "forwarded", "via", "x-forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
+    "x-forwarded-server", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip",
+)  # fmt: skip
+"""What proxies add, each of them some."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +155,7 @@ async def by_secret(state: ServerState, secret: str, address: str) -> ApiKey:
     key = state.keys.known(secret)
     if key is not None:
         return key
+    address = network_of(address)
     wait = state.lockout.remaining(address)
     if wait:
         raise Problem(429, "too many wrong keys came from this address; wait", "locked-out", headers=retry_after(wait))
@@ -181,6 +187,7 @@ def is_open(connection: HTTPConnection) -> bool:
         and not state.options.proxied
         and is_local(connection)
         and not any(name in connection.headers for name in _FORWARDED)
+        and connection.scope.get("http_version") != "1.0"  # as proxies speak that are not told otherwise
         and not state.keys.any
     )
 
@@ -194,6 +201,17 @@ def address_of(connection: HTTPConnection) -> str:
     """The client's address."""
     client = connection.client
     return "" if client is None else client.host
+
+
+def network_of(address: str) -> str:
+    """What counts as one guesser: an address, or of IPv6 the /64 that one customer has."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4 or found.is_loopback:
+        return address
+    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 def is_secure(connection: HTTPConnection) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import gc
@@ -17,6 +18,7 @@ from typing import NoReturn
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from twinface.app.server.create import create_app
 from twinface.app.server.options import ServerOptions
@@ -25,6 +27,9 @@ from twinface.errors import TwinFaceError
 
 GRACE = 30
 """Seconds that requests under way have when the server is told to end."""
+
+FIRST = 15.0
+"""Seconds that a connection has for the head of its first request."""
 
 ARENA_MAX = -8
 """What glibc's mallopt calls the number of arenas."""
@@ -48,6 +53,7 @@ def serve(options: ServerOptions, announce: Callable[[ServerOptions], object]) -
     listening = _listen(options)
     config = uvicorn.Config(
         app,
+        http=_Http,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -66,6 +72,19 @@ def serve(options: ServerOptions, announce: Callable[[ServerOptions], object]) -
     with listening:
         server = _Server(config, app, lambda: announce(replace(options, port=listening.getsockname()[1])))
         server.run(sockets=[listening])
+
+
+class _Http(H11Protocol):
+    """HTTP as uvicorn speaks it; a connection that sends no whole request in time is closed."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(FIRST, self._give_up)
+
+    def _give_up(self) -> None:
+        speaks_http = self in self.connections  # and is no WebSocket by now
+        if speaks_http and self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 class _Server(uvicorn.Server):

@@ -15,6 +15,8 @@ LASTS = 12 * 3600
 """Seconds."""
 
 MOST = 10_000
+MOST_OF_ONE = 20
+"""Sessions at once: all there are, and of one key; the oldest end first."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class Sessions:
         """Logs somebody in; the cookie's value and the session."""
         cookie = secrets.token_urlsafe(32)
         session = Session(key, secrets.token_urlsafe(32), self._clock() + LASTS)
+        own = [digest for digest, one in self._sessions.items() if one.key == key]
+        for digest in own[: max(0, len(own) - MOST_OF_ONE + 1)]:
+            del self._sessions[digest]
         self._sessions[_digest(cookie)] = session
         if len(self._sessions) > MOST:
             self._sessions.popitem(last=False)

@@ -18,7 +18,7 @@ from twinface.app.server.containers import HEAD, TAKEN, container_of
 from twinface.app.server.job import ID
 from twinface.app.server.storage import make_private, overwrite_folder
 from twinface.core.facts import object_of
-from twinface.core.files import reason, write_atomically
+from twinface.core.files import reason, shown, write_atomically
 from twinface.errors import OutputError, TwinFaceError, UnsupportedFormat
 
 LONGEST_NAME = 100
@@ -145,7 +145,7 @@ class Shelf:
             with open_video(place, VideoOptions(longest=1280)) as source:
                 info = source.info
         except TwinFaceError as error:
-            words = str(error).replace(str(place), "the video")
+            words = str(error).replace(str(place), "the video").replace(shown(place), "the video")
             raise type(error)(words) from error
         video = StoredVideo(
             identity,

@@ -75,9 +75,10 @@ class VideoDesk:
         if self._uploads.locked():
             raise Problem(503, "too many videos are being sent; try again in a moment", headers={"Retry-After": "10"})
         async with self._uploads:
-            most = state.options.max_video_bytes
+            room = self.shelf.free - RESERVE
+            most = min(state.options.max_video_bytes, max(0, room))
             length = request.headers.get("content-length", "")
-            if self.shelf.free - (int(length) if length.isdecimal() else 0) < RESERVE:
+            if room < (int(length) if length.isdecimal() else 1):
                 raise Problem(507, "there is no room for the video; remove others")
             upload = await state.work.aside(self.shelf.begin)
             try:
@@ -85,6 +86,12 @@ class VideoDesk:
                 return await state.work.run(self.shelf.take, upload, name or got.name, got.sha256)
             finally:
                 await asyncio.shield(asyncio.to_thread(upload.discard))
+
+    def forget(self, name: str) -> None:
+        """Forgets what was asked and found about somebody by her name; the videos themselves stay."""
+        for job in self.jobs.all():
+            if job.words == name:
+                self.jobs.drop(job.id)
 
     async def remove(self, identity: str) -> None:
         """Removes a video with its index and all that was asked about it, overwritten.

@@ -16,6 +16,7 @@ JSON follows. The key travels as usual, or, as pages of other programs cannot se
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Literal
@@ -34,8 +35,8 @@ from twinface.core.identification import DEFAULT_FPIR
 
 router = APIRouter(tags=["live"])
 
-MOST = 8
-"""Views at once."""
+MOST, MOST_OF_ONE = 8, 4
+"""Views at once: all, and of one key."""
 
 PROTOCOL, KEY = "twinface.live", "twinface.key."
 
@@ -49,19 +50,19 @@ class LiveDesk:
 
     def __init__(self, camera: Camera | None) -> None:
         self.camera = camera
-        self._open = 0
+        self._open: Counter[str] = Counter()
 
     @contextmanager
-    def place(self) -> Iterator[bool]:
-        """Whether there is room for one more view, which holds it until it is over."""
-        if self._open >= MOST:
+    def place(self, key: str) -> Iterator[bool]:
+        """Whether there is room for one more view of a key, which holds it until it is over."""
+        if self._open.total() >= MOST or (key and self._open[key] >= MOST_OF_ONE):
             yield False
             return
-        self._open += 1
+        self._open[key] += 1
         try:
             yield True
         finally:
-            self._open -= 1
+            self._open[key] -= 1
 
 
 class _KeyInProtocol(Requirement):
@@ -114,7 +115,7 @@ async def live(
     desk: LiveDesk = state.attached[__name__]
     if source == "server" and desk.camera is None:
         raise Problem(409, "this server has no camera: it was started without --source", "no-camera")
-    with desk.place() as free:
+    with desk.place(caller.key) as free:
         if not free:
             await _accept(socket)
             await socket.close(TOO_MANY, "too many live views; try again later")

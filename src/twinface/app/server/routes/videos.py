@@ -99,8 +99,11 @@ async def play_video(request: Request, video: str) -> FileResponse:
     """The video itself, whole or in parts (`Range`), so that a player can seek."""
     desk = _desk(request)
     found = desk.video(video)
+    path = desk.shelf.path(found)
+    if not path.is_file():
+        raise Problem(404, "the video's file has gone from the server's disk; remove the video, and send it again")
     return FileResponse(
-        desk.shelf.path(found),
+        path,
         media_type=found.media_type,
         filename=found.name,
         content_disposition_type="inline",

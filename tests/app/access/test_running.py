@@ -258,6 +258,7 @@ def started(place: Path, film: Path, *words: str) -> Iterator[subprocess.Popen[s
         ],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell may have it ignored
     )  # fmt: skip
     with process:
         try:

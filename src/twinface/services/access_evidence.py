@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
 
 import numpy as np
 
@@ -22,8 +21,9 @@ from twinface.core.liveness.challenge import ChallengeWatch
 from twinface.core.ports import Analyzer, Detector, Encoder
 from twinface.core.types import DOUBTFUL, Analysis, Face, Image
 from twinface.core.video import TrackFace, VideoFrame
+from twinface.services.access_aliveness import Aliveness, Liveness
 from twinface.services.access_naming import name_faces
-from twinface.services.access_seeing import PassiveWatch, Seeing
+from twinface.services.access_seeing import Seeing
 from twinface.services.tracks import RunningTrack, TrackBuilder, TrackOptions
 
 SPACING = 0.1
@@ -36,21 +36,8 @@ SPREAD, KEPT = 0.25, 32
 """Where liveness is asked for: a face in so many seconds is looked at, and so many at most, so that whoever is named is
 whoever is alive, from beginning to end."""
 
-UNSEEN = 0.5
-"""Seconds without a face fit for naming after which liveness begins anew, or a challenge has failed; while a turn is
-asked for, and as long after it, none is expected."""
-
 LINGER = 0.35
 """Seconds that somebody counts as there whom the detector has missed."""
-
-_AGAINST = {
-    "frozen": Reason.picture_frozen,
-    "looped": Reason.replayed,
-    "flicker": Reason.replayed,
-    "moire": Reason.replayed,
-}
-
-Liveness = Literal["none", "passive", "challenge", "failed", "unknown"]
 
 
 class _Glance:
@@ -80,26 +67,6 @@ class _Glance:
 
     def encode(self, faces: Sequence[Face]) -> tuple[Face, ...]:
         return self._analyzer.encode(faces)
-
-
-@dataclass(eq=False)
-class _Liveness:
-    """What is known of one track's being alive."""
-
-    passive: PassiveWatch
-    challenge: ChallengeWatch | None
-    since: float
-    """Time of the frame with which it began."""
-    fit: float
-    """Time of the last frame with a face fit for naming, or in which none was expected."""
-    named: float
-    """Time of the last frame with a face fit for naming."""
-    turning: float = -math.inf
-    """Time of the last frame in which a turn was asked for."""
-    until: float = math.inf
-    """Time of the frame by which a challenge was over: a face seen later may be another's."""
-    lost: bool = False
-    """Whether nobody could have been named for too long while a challenge ran."""
 
 
 @dataclass(eq=False)
@@ -139,7 +106,7 @@ class Attempt:
         self._challenged: int | None = None
         self._begun: float | None = None
         self._here: dict[int, float] = {}
-        self._living: dict[int, _Liveness] = {}
+        self._living: dict[int, Aliveness] = {}
         self._tally = _Tally()
         self._newest = -math.inf
         self._taken: datetime | None = None
@@ -157,8 +124,7 @@ class Attempt:
         """What the person is asked to do; "" for nothing."""
         if self._challenge is None:
             return ""
-        watch = None if self._challenged is None else self._living[self._challenged].challenge
-        return "look into the camera" if watch is None else watch.prompt
+        return "look into the camera" if self._challenged is None else self._living[self._challenged].prompt
 
     def feed(self, frame: VideoFrame, now: float, taken: datetime) -> None:
         """Takes a frame, if it is one that counts.
@@ -237,9 +203,7 @@ class Attempt:
         """What liveness rests on, of all faces, for the log."""
         found: dict[str, float] = {}
         for one in self._living.values():
-            found |= one.passive.verdict().measures
-            if one.challenge is not None:
-                found |= one.challenge.measures
+            found |= one.measures
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _inside(self, image: Image) -> list[Face]:
@@ -263,38 +227,14 @@ class Attempt:
         if self._challenge is not None and self._challenged is None and fit:
             self._challenged = max(fit, key=lambda number: shown[number].box.area)
             watch = ChallengeWatch(self._challenge, frame.time)
-            self._living[self._challenged] = _Liveness(
-                self._seeing.passive(), watch, frame.time, frame.time, frame.time
-            )
+            self._living[self._challenged] = Aliveness(self._seeing.passive, watch, frame.time)
         for number, face in shown.items():
             if number not in self._living and number in fit:
-                self._living[number] = _Liveness(self._seeing.passive(), None, frame.time, frame.time, frame.time)
+                self._living[number] = Aliveness(self._seeing.passive, None, frame.time)
             if (one := self._living.get(number)) is not None:
-                self._look(one, frame, face)
+                one.feed(frame, face)
         if self._challenged is not None and self._challenged not in shown:
-            challenged = self._living[self._challenged].challenge
-            assert challenged is not None  # it was given one above
-            challenged.lost(frame.time)
-
-    def _look(self, one: _Liveness, frame: VideoFrame, face: Face) -> None:
-        """Gives one face to those who tell whether it lives, as long as it is seen well enough to be named."""
-        fit = face.quality.usable
-        if one.challenge is not None and one.challenge.asked is not None:
-            if frame.time - one.turning > UNSEEN and frame.time - one.named > UNSEEN:
-                one.lost = True  # nobody could have been named before this turn
-            one.turning = frame.time
-        if fit:
-            one.named = frame.time
-        if fit or frame.time - one.turning <= UNSEEN:
-            one.fit = frame.time
-        elif frame.time - one.fit > UNSEEN:
-            one.lost = one.lost or (one.challenge is not None and math.isinf(one.until))
-            one.passive, one.since = self._seeing.passive(), frame.time
-        one.passive.feed(frame.time, frame.image, face.box, face.landmarks.points)
-        if one.challenge is not None:
-            one.challenge.feed(frame.time, face.landmarks.points, face.box)
-            if one.challenge.state == "failed" or (one.challenge.state == "passed" and fit):
-                one.until = min(one.until, frame.time)
+            self._living[self._challenged].miss(frame.time)
 
     def _tracks(self) -> list[RunningTrack]:
         """The people in the zone as of the last frame."""
@@ -304,8 +244,7 @@ class Attempt:
     def _told(self, track: RunningTrack) -> bool:
         """Whether more frames of a track would tell no more."""
         one = self._living.get(track.number)
-        over = one is not None and (one.lost or math.isfinite(one.until))
-        enough = over or len(track.faces) >= self.place.agree[1]
+        enough = (one is not None and one.over) or len(track.faces) >= self.place.agree[1]
         return enough and self._liveness(track)[0] != "unknown"
 
     def _faces(self, track: RunningTrack) -> list[TrackFace]:
@@ -320,15 +259,7 @@ class Attempt:
         one = self._living.get(track.number)
         if one is None:
             return "unknown", None
-        verdict = one.passive.verdict()
-        if not verdict.live and verdict.reason != "too short":
-            return "failed", _AGAINST.get(verdict.reason, Reason.not_live)
-        if self.place.liveness == "passive":
-            return ("passive", None) if verdict.live else ("unknown", None)
-        if one.challenge is None or one.challenge.state == "failed" or one.lost:
-            return "failed", Reason.challenge_failed
-        passed = one.challenge.state == "passed" and math.isfinite(one.until) and verdict.live
-        return ("challenge", None) if passed else ("unknown", None)
+        return one.told()
 
     def _named(self, tracks: Sequence[RunningTrack]) -> tuple[list[SeenPerson], int, str]:
         """Whom the gallery knows of them, how many it does not, and why somebody is in doubt."""

@@ -59,7 +59,8 @@ def test_landmarks_fall_on_their_points(scale, degrees, x, y):
     grey = align(image, middle, POINTS, SIZE)[..., 0].astype(float)
     rows, columns = np.mgrid[:SIZE, :SIZE]
     found = np.array([(grey * columns).sum(), (grey * rows).sum()]) / grey.sum()
-    assert np.abs(found - POINTS[2]).max() < 0.5
+    # a disc of few pixels is drawn to a fifth of one, and the crop enlarges that
+    assert np.abs(found - POINTS[2]).max() < max(0.5, 0.2 / scale)
 
 
 @pytest.mark.parametrize("degrees", [90, 180, -90])

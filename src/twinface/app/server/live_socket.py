@@ -85,8 +85,10 @@ class LiveSocket:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
+                task.add_done_callback(lambda one: one.cancelled() or one.exception())  # it counts as asked after
                 task.cancel()
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait(tasks)  # unlike gather it leaves a cancellation of ours as it came
+        outcomes = [None if task.cancelled() else task.exception() for task in tasks]
         ended = next((one for one in outcomes if isinstance(one, Exception)), None)
         if isinstance(ended, WebSocketDisconnect):
             return

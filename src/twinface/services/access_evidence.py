@@ -18,12 +18,12 @@ import numpy as np
 from twinface.core.access.evidence import Evidence, Reason, SeenPerson
 from twinface.core.access.policy import Place
 from twinface.core.liveness.challenge import ChallengeWatch
-from twinface.core.ports import Analyzer, Detector, Encoder
-from twinface.core.types import DOUBTFUL, Analysis, Face, Image
+from twinface.core.types import DOUBTFUL, Face, Image
 from twinface.core.video import TrackFace, VideoFrame
 from twinface.services.access_aliveness import Aliveness, Liveness
 from twinface.services.access_naming import name_faces
 from twinface.services.access_seeing import Seeing
+from twinface.services.glance import Glance
 from twinface.services.tracks import RunningTrack, TrackBuilder, TrackOptions
 
 SPACING = 0.1
@@ -38,35 +38,6 @@ whoever is alive, from beginning to end."""
 
 LINGER = 0.35
 """Seconds that somebody counts as there whom the detector has missed."""
-
-
-class _Glance:
-    """An analyzer that remembers what it saw last."""
-
-    def __init__(self, analyzer: Analyzer) -> None:
-        self._analyzer = analyzer
-        self.faces: tuple[Face, ...] = ()
-
-    @property
-    def identity(self) -> str:
-        return self._analyzer.identity
-
-    @property
-    def encoder(self) -> Encoder:
-        return self._analyzer.encoder
-
-    @property
-    def detector(self) -> Detector:
-        return self._analyzer.detector
-
-    def locate(self, source: object) -> Analysis:
-        self.faces = ()
-        analysis = self._analyzer.locate(source)
-        self.faces = analysis.faces
-        return analysis
-
-    def encode(self, faces: Sequence[Face]) -> tuple[Face, ...]:
-        return self._analyzer.encode(faces)
 
 
 @dataclass(eq=False)
@@ -93,7 +64,7 @@ class Attempt:
         self.place = place
         self.started = started
         self._seeing = seeing
-        self._glance = _Glance(seeing.analyzer)
+        self._glance = Glance(seeing.analyzer)
         watched = place.liveness != "none"
         count, spacing = (max(KEPT, place.agree[1]), SPREAD) if watched else (place.agree[1], SPACING)
         self._builder = TrackBuilder(

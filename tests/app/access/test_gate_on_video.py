@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from gatehouse import Time
 
 from twinface.app.access.demo import NAMES
 from twinface.app.access.joining import Gate, open_gate
@@ -49,21 +49,6 @@ where = "floor"
 """
 
 
-class FilmTime:
-    """Clocks that go with a film."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def wall(self) -> datetime:
-        return datetime(2026, 5, 1, 12, tzinfo=UTC) + timedelta(seconds=self.now)
-
-    def steady(self) -> float:
-        return self.now
-
-    elapsed = steady
-
-
 def film(path: Path, shown: Sequence[str], seconds: float) -> Path:
     """H.264 of the sample camera."""
     camera = SampleCamera()
@@ -101,7 +86,7 @@ class Door:
     """A gate, a film before it, and clocks that go with the film."""
 
     def __init__(self, gallery: Gallery, path: Path, policy: Policy | None = None) -> None:
-        self.time = FilmTime()
+        self.time = Time()
         self.out = io.StringIO()
         self.trouble: list[str] = []
         self.policy = policy or parse_policy(POLICY.encode(), "policy.toml")
@@ -119,7 +104,7 @@ class Door:
 
     def next(self) -> VideoFrame:
         frame = next(self._frames)
-        self.time.now = frame.time + 0.05
+        self.time.steady_time = frame.time + 0.05
         return replace(frame, arrived=frame.time)
 
     def answer(self, place: str, during: object = None) -> Outcome:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from gatehouse import Time
 
 from twinface.app.access.joining import open_gate
 from twinface.app.access.policy_file import parse_policy
@@ -42,19 +42,6 @@ RATE = 10.0
 Show = Callable[[float, float], np.ndarray]
 
 
-class FilmTime:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def wall(self) -> datetime:
-        return datetime(2026, 5, 1, 12, tzinfo=UTC) + timedelta(seconds=self.now)
-
-    def steady(self) -> float:
-        return self.now
-
-    elapsed = steady
-
-
 @pytest.fixture(scope="module")
 def portrait(recognizer: Recognizer, examples: Path) -> Portrait:
     """As large as a simulated camera sees it well."""
@@ -80,7 +67,7 @@ def stage(portrait: Portrait, seed: int) -> Stage:
 
 def answer(gallery: Gallery, show: Show) -> tuple[Outcome, set[str]]:
     """Asks for the door; the presentation hears what is asked of it."""
-    time = FilmTime()
+    time = Time()
     policy = parse_policy(POLICY.encode(), "policy.toml")
     gate = open_gate(
         policy,
@@ -96,11 +83,13 @@ def answer(gallery: Gallery, show: Show) -> tuple[Outcome, set[str]]:
     for number in range(1, 200):
         if outcomes:
             break
-        time.now = number / RATE
+        time.steady_time = number / RATE
         prompt = gate.controller.prompt
         prompts.add(prompt)
         asked = 1.0 if "to the left" in prompt else -1.0 if "to the right" in prompt else 0.0
-        outcomes = gate.controller.feed(VideoFrame(show(time.now, asked), time.now, number, time.now))
+        outcomes = gate.controller.feed(
+            VideoFrame(show(time.steady_time, asked), time.steady_time, number, time.steady_time)
+        )
     (outcome,) = outcomes
     return outcome, prompts
 

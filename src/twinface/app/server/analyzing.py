@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from twinface.app.server.batching import Batcher
+from twinface.services.glance import AnalyzerAround
 from twinface.vision.images import DecodeLimits, ImageSource, decode
 
 if TYPE_CHECKING:
     from twinface.app.server.metrics import Metrics
-    from twinface.core.ports import Analyzer, Detector, Encoder
+    from twinface.core.ports import Analyzer
     from twinface.core.types import Analysis, Face
     from twinface.services.recognition import Recognizer
 
@@ -30,7 +31,7 @@ class Upload(io.BytesIO):
         self.name = name
 
 
-class ServingAnalyzer:
+class ServingAnalyzer(AnalyzerAround):
     """An analyzer that refuses what is too large for a server.
 
     Args:
@@ -40,23 +41,9 @@ class ServingAnalyzer:
     """
 
     def __init__(self, inner: Analyzer, limits: DecodeLimits, metrics: Metrics) -> None:
-        self._inner, self._limits, self._metrics = inner, limits, metrics
+        super().__init__(inner)
+        self._limits, self._metrics = limits, metrics
         self._encode: Batcher[Face, Face] = Batcher(self._encoded)
-
-    @property
-    def identity(self) -> str:
-        """See the port."""
-        return self._inner.identity
-
-    @property
-    def encoder(self) -> Encoder:
-        """See the port."""
-        return self._inner.encoder
-
-    @property
-    def detector(self) -> Detector:
-        """See the port."""
-        return self._inner.detector
 
     def locate(self, source: object) -> Analysis:
         """See the port."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twinface.app.cli.output import quality_json
 from twinface.app.server.problems import Problem
-from twinface.core.types import Analysis, Box, Face, Image, Quality
+from twinface.core.types import Box, Image, Quality
 from twinface.core.video import VideoFrame
 from twinface.errors import UnreadableImage, UnsupportedFormat
+from twinface.services.glance import Glance
 
 if TYPE_CHECKING:
-    from twinface.core.ports import Analyzer, Detector, Encoder, GalleryStore
+    from twinface.core.ports import GalleryStore
     from twinface.services.recognition import Recognizer
     from twinface.services.watching import Seen, Watcher
 
@@ -144,45 +144,12 @@ class LiveSession:
         return [event_json(event, size) for event in self._watcher.feed(frame)]
 
 
-class _Remembering:
-    """An analyzer that remembers how fit the faces were that it found last.
-
-    Args:
-        inner: does the work.
-    """
-
-    def __init__(self, inner: Analyzer) -> None:
-        self._inner = inner
-        self._faces: tuple[Face, ...] = ()
-
-    @property
-    def identity(self) -> str:
-        """See the port."""
-        return self._inner.identity
-
-    @property
-    def encoder(self) -> Encoder:
-        """See the port."""
-        return self._inner.encoder
-
-    @property
-    def detector(self) -> Detector:
-        """See the port."""
-        return self._inner.detector
-
-    def locate(self, source: object) -> Analysis:
-        """See the port."""
-        found = self._inner.locate(source)
-        self._faces = found.faces
-        return found
-
-    def encode(self, faces: Sequence[Face]) -> tuple[Face, ...]:
-        """See the port."""
-        return self._inner.encode(faces)
+class _Remembering(Glance):
+    """An analyzer that remembers how fit the faces were that it found last."""
 
     def quality(self, box: Box) -> Quality | None:
         """Of the face that was found there last; None where none was."""
-        return next((face.quality for face in self._faces if face.box == box), None)
+        return next((face.quality for face in self.faces if face.box == box), None)
 
 
 def _seen_json(seen: Seen, quality: Quality | None) -> dict[str, Any]:

@@ -7,11 +7,9 @@ import random
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import faults
 import pytest
@@ -26,26 +24,6 @@ from twinface.gallery.sqlite import SqliteGallery
 needs_victims = pytest.mark.skipif(
     not faults.CAN_KILL, reason="needs Linux: processes are watched by descriptors of theirs"
 )
-
-
-@pytest.fixture(params=faults.KEYS, ids=faults.KEY_IDS)
-def key(request: pytest.FixtureRequest) -> Key | None:
-    found: Key | None = request.param
-    return found
-
-
-@pytest.fixture
-def gallery(tmp_path: Path, key: Key | None) -> Iterator[SqliteGallery]:
-    store = SqliteGallery(tmp_path / "people.db", key=key, create=faults.SPACE)
-    faults.fill(store, "Ada", "Bob")
-    yield store
-    store.close()
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[faults.Nursery]:
-    with closing(faults.Nursery()) as nursery:
-        yield nursery
 
 
 # what is written, and read again

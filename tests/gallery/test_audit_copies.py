@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -19,20 +18,6 @@ from twinface.gallery.database import Database
 from twinface.gallery.keys import Key
 from twinface.gallery.schema import GUARDS
 from twinface.gallery.sqlite import SqliteGallery
-
-
-@pytest.fixture(params=faults.KEYS, ids=faults.KEY_IDS)
-def key(request: pytest.FixtureRequest) -> Key | None:
-    found: Key | None = request.param
-    return found
-
-
-@pytest.fixture
-def gallery(tmp_path: Path, key: Key | None) -> Iterator[SqliteGallery]:
-    store = SqliteGallery(tmp_path / "people.db", key=key, create=faults.SPACE)
-    faults.fill(store, "Ada", "Bob")
-    yield store
-    store.close()
 
 
 @pytest.fixture

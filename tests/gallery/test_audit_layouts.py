@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,26 +21,6 @@ from twinface.gallery.sqlite import SqliteGallery
 needs_victims = pytest.mark.skipif(
     not faults.CAN_KILL, reason="needs Linux: processes are watched by descriptors of theirs"
 )
-
-
-@pytest.fixture(params=faults.KEYS, ids=faults.KEY_IDS)
-def key(request: pytest.FixtureRequest) -> Key | None:
-    found: Key | None = request.param
-    return found
-
-
-@pytest.fixture
-def gallery(tmp_path: Path, key: Key | None) -> Iterator[SqliteGallery]:
-    store = SqliteGallery(tmp_path / "people.db", key=key, create=faults.SPACE)
-    faults.fill(store, "Ada", "Bob")
-    yield store
-    store.close()
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[faults.Nursery]:
-    with closing(faults.Nursery()) as nursery:
-        yield nursery
 
 
 def layout(path: Path) -> tuple[int, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,12 +19,6 @@ pytestmark = pytest.mark.skipif(
 WORKERS = 8
 KEEP = 4
 RESIDENTS = [f"resident {number}" for number in range(10)]
-
-
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[faults.Nursery]:
-    with closing(faults.Nursery()) as nursery:
-        yield nursery
 
 
 @pytest.mark.parametrize("rounds", [6, pytest.param(100, marks=pytest.mark.long)])

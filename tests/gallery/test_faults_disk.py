@@ -93,12 +93,6 @@ class CappedFiles:
             victim.call("limit", size=limit)
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[faults.Nursery]:
-    with closing(faults.Nursery()) as nursery:
-        yield nursery
-
-
 @pytest.fixture(params=["small disk", "capped files"])
 def disk(request: pytest.FixtureRequest, nursery: faults.Nursery, tmp_path: Path) -> Iterator[Disk]:
     folder = tmp_path / "disk" / "galleries"

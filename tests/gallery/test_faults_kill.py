@@ -30,12 +30,6 @@ PEOPLE = ADA, BEA, CLEO, DORA, EDDA, FAY, GIL, HANS = tuple(
 KLEOPATRA = "Kleopatra"
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[faults.Nursery]:
-    with closing(faults.Nursery()) as nursery:
-        yield nursery
-
-
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     with faults.quick_folder() as folder:
